@@ -1,0 +1,10 @@
+"""Django's registration of the wiring: health checks, start-up checks, commands."""
+
+from django.apps import AppConfig
+
+
+class ConfigApp(AppConfig):
+    """Wiring."""
+
+    name = "config"
+    label = "config"

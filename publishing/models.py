@@ -1,0 +1,265 @@
+"""What and when: the video, what to say with it, and its way to each account."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import timedelta
+from typing import Any, Self
+
+from django.conf import settings
+from django.db import models
+from django.db.models import F, Q
+from django.db.models.functions import Now
+
+from accounts.models import TenantModel, Workspace
+from connections.crypto import EncryptedTextField
+from connections.models import SocialConnection
+from connections.providers.base import PublishMode, PublishOptions
+from publishing.states import EDGES, OPEN, DeliveryState, HoldReason
+
+
+class IllegalTransitionError(Exception):
+    """There is no edge between the two states: what was asked makes no sense for this delivery now."""
+
+
+class StaleTransitionError(Exception):
+    """The row or its lease changed hands since it was read."""
+
+
+def video_path(video: Video, filename: str) -> str:
+    """Return where a video's file is stored: by workspace and id, never under a name that a person chose."""
+    suffix = filename.rsplit(".", 1)[-1].lower() if "." in filename else "mp4"
+    return f"videos/{video.workspace_id}/{video.pk}.{suffix if suffix in {'mp4', 'mov', 'webm'} else 'mp4'}"
+
+
+def poster_path(video: Video, _filename: str) -> str:
+    """Return where a video's poster frame is stored."""
+    return f"posters/{video.workspace_id}/{video.pk}.jpg"
+
+
+class Video(TenantModel):
+    """A file, and what probing found in it."""
+
+    workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE, related_name="videos")
+    file = models.FileField(upload_to=video_path, max_length=200)
+    original_name = models.CharField(max_length=255)
+    content_type = models.CharField(max_length=40)
+    total_bytes = models.BigIntegerField()
+    sha256 = models.CharField(max_length=64)
+    duration_ms = models.PositiveIntegerField(null=True)
+    width = models.PositiveIntegerField(null=True)
+    height = models.PositiveIntegerField(null=True)
+    frame_rate = models.FloatField(null=True)
+    container = models.CharField(max_length=20, blank=True)
+    video_codec = models.CharField(max_length=20, blank=True)
+    audio_codec = models.CharField(max_length=20, blank=True)
+    poster = models.FileField(upload_to=poster_path, blank=True, max_length=200)
+    uploaded_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [models.CheckConstraint(name="video_not_empty", condition=Q(total_bytes__gt=0))]
+
+    def __str__(self) -> str:
+        return self.original_name
+
+    @property
+    def duration(self) -> timedelta | None:
+        """Playing time, None if probing could not tell."""
+        return None if self.duration_ms is None else timedelta(milliseconds=self.duration_ms)
+
+
+class Post(TenantModel):
+    """What a creator wants published."""
+
+    workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE, related_name="posts")
+    video = models.ForeignKey(Video, on_delete=models.PROTECT, related_name="posts")
+    caption = models.TextField(blank=True)
+    scheduled_at = models.DateTimeField(null=True, blank=True, help_text="Empty: publish at once.")
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+    submission_key = models.UUIDField(
+        default=uuid.uuid4,
+        editable=False,
+        help_text="One for each form shown, so that a double click is one post.",
+    )
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(name="post_one_per_submission", fields=["workspace", "submission_key"])
+        ]
+        indexes = [models.Index(name="post_newest_first", fields=["workspace", "-created_at"])]
+
+    def __str__(self) -> str:
+        return self.caption[:60] or f"Post of {self.created_at:%Y-%m-%d %H:%M}"
+
+
+class DeliveryQuerySet(models.QuerySet["Delivery"]):
+    """Which deliveries."""
+
+    def due(self) -> Self:
+        """What the engine may take now, by the database's clock: awake, and held by nobody."""
+        return self.filter(Q(lease_until=None) | Q(lease_until__lte=Now()), wake_at__lte=Now())
+
+    def open(self) -> Self:
+        """Those not at an end yet."""
+        return self.filter(state__in=OPEN)
+
+    def claim(self, pk: uuid.UUID, *, lease: timedelta) -> Delivery | None:
+        """Take one due row for one worker and return it as it now stands, or None if it is not free."""
+        token = uuid.uuid4()
+        taken = (
+            self.due()
+            .filter(pk=pk)
+            .update(lease_token=token, lease_until=Now() + lease, claim_count=F("claim_count") + 1)
+        )
+        return self.select_related("post__video", "connection", "workspace").get(pk=pk) if taken else None
+
+
+class Delivery(TenantModel):
+    """One post on its way to one connection: the unit of work, and a state machine.
+
+    `wake_at` is when the engine must next touch the row, NULL when nobody must. `lease_token` and `lease_until` are the
+    claim of the worker at it. `upload_url` carries a secret and is stored sealed.
+    """
+
+    workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE, related_name="deliveries")
+    post = models.ForeignKey(Post, on_delete=models.CASCADE, related_name="deliveries")
+    connection = models.ForeignKey(SocialConnection, on_delete=models.PROTECT, related_name="deliveries")
+    mode = models.CharField(max_length=10, default=PublishMode.DIRECT.value)
+    options = models.JSONField(default=dict, help_text="Privacy, interaction and disclosure choices.")
+
+    state = models.CharField(max_length=12, choices=DeliveryState, default=DeliveryState.SCHEDULED)
+    state_changed_at = models.DateTimeField(db_default=Now())
+    wake_at = models.DateTimeField(null=True, blank=True)
+    rung_at = models.DateTimeField(null=True, blank=True)
+    lease_token = models.UUIDField(null=True, blank=True)
+    lease_until = models.DateTimeField(null=True, blank=True)
+    claim_count = models.PositiveIntegerField(default=0)
+    tries = models.PositiveIntegerField(default=0, help_text="Failures in a row in this state.")
+    poll_count = models.PositiveIntegerField(default=0)
+
+    publish_id = models.CharField(max_length=64, blank=True)
+    upload_url = EncryptedTextField(blank=True)
+    upload_expires_at = models.DateTimeField(null=True, blank=True)
+    total_bytes = models.BigIntegerField(default=0)
+    chunk_size = models.BigIntegerField(default=0)
+    chunk_count = models.PositiveIntegerField(default=0)
+    sent_bytes = models.BigIntegerField(default=0)
+    job_count = models.PositiveIntegerField(default=0, help_text="Publish jobs started, this one included.")
+
+    platform_post_ids = models.JSONField(default=list)
+    account_username = models.CharField(max_length=64, blank=True)
+    held_from = models.CharField(max_length=12, choices=DeliveryState, blank=True)
+    hold_reason = models.CharField(max_length=16, choices=HoldReason, blank=True)
+    reason_code = models.CharField(max_length=80, blank=True, help_text="The platform's code.")
+    reason_log_id = models.CharField(max_length=80, blank=True)
+    reason_message = models.CharField(max_length=400, blank=True, help_text="In a creator's words.")
+    reason_next_step = models.CharField(max_length=400, blank=True)
+    cancel_requested_at = models.DateTimeField(null=True, blank=True)
+    published_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = DeliveryQuerySet.as_manager()
+
+    class Meta:
+        verbose_name_plural = "deliveries"
+        constraints = [
+            models.UniqueConstraint(
+                name="delivery_one_per_post_and_connection", fields=["post", "connection"]
+            ),
+            models.CheckConstraint(name="delivery_state_known", condition=Q(state__in=DeliveryState.values)),
+            models.CheckConstraint(
+                name="delivery_sent_fits_total", condition=Q(sent_bytes__lte=F("total_bytes"))
+            ),
+            models.CheckConstraint(
+                name="delivery_mode_known", condition=Q(mode__in=[mode.value for mode in PublishMode])
+            ),
+            models.CheckConstraint(
+                name="delivery_hold_has_reason", condition=~Q(state="held") | ~Q(hold_reason="")
+            ),
+        ]
+        indexes = [
+            models.Index(name="delivery_queue", fields=["wake_at"], condition=Q(wake_at__isnull=False)),
+            models.Index(name="delivery_newest_first", fields=["workspace", "-created_at"]),
+            models.Index(name="delivery_by_publish_id", fields=["publish_id"], condition=~Q(publish_id="")),
+        ]
+
+    def __str__(self) -> str:
+        return f"delivery {self.pk} ({self.state})"
+
+    @property
+    def publish_options(self) -> PublishOptions:
+        """What the creator chose, as the provider takes it."""
+        return PublishOptions(caption=self.post.caption, **self.options)
+
+    @property
+    def publish_mode(self) -> PublishMode:
+        """Direct post or inbox draft."""
+        return PublishMode(self.mode)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it is not at an end yet."""
+        return self.state in OPEN
+
+    def may_become(self, state: DeliveryState) -> bool:
+        """Whether the graph has an edge from here to `state`."""
+        return state in EDGES[DeliveryState(self.state)]
+
+    def advance(self, to: DeliveryState, **changes: Any) -> None:
+        """Follow one edge of the graph, writing `changes` with it. A held lease stays held.
+
+        Raises IllegalTransitionError if there is no such edge, StaleTransitionError if the row or its lease changed
+        hands since it was read.
+        """
+        if not self.may_become(to):
+            raise IllegalTransitionError(f"delivery {self.pk}: {self.state} -> {to}")
+        self._write(state=to, state_changed_at=Now(), tries=0, **changes)
+
+    def record(self, **changes: Any) -> None:
+        """Write `changes` without changing the state. Raises StaleTransitionError as `advance` does."""
+        self._write(**changes)
+
+    def release(self, *, wake_in: timedelta | None, **changes: Any) -> None:
+        """Hand the row back, to be woken after `wake_in` (None: by nobody). Raises StaleTransitionError."""
+        wake_at = None if wake_in is None else Now() + wake_in
+        self._write(lease_token=None, lease_until=None, rung_at=None, wake_at=wake_at, **changes)
+
+    def renew(self, lease: timedelta) -> None:
+        """Keep the row for another `lease` from now. Raises StaleTransitionError if it was lost."""
+        self._write(lease_until=Now() + lease)
+
+    def _write(self, **changes: Any) -> None:
+        ours = Delivery.objects.filter(pk=self.pk, state=self.state, lease_token=self.lease_token)
+        if not ours.update(**changes):
+            raise StaleTransitionError(f"delivery {self.pk} is no longer {self.state} in these hands")
+        self.refresh_from_db(fields=list(changes))
+
+
+class Attempt(TenantModel):
+    """One step tried on a delivery, and its outcome. An unfinished one was cut off by a death."""
+
+    delivery = models.ForeignKey(Delivery, on_delete=models.CASCADE, related_name="attempts")
+    step = models.CharField(max_length=20, help_text="refresh, creator, start, chunk, status, cancel, person")
+    started_at = models.DateTimeField(db_default=Now())
+    finished_at = models.DateTimeField(null=True, blank=True)
+    outcome = models.CharField(
+        max_length=80, blank=True, help_text="ok, or what went wrong in a word. Empty: unfinished."
+    )
+    code = models.CharField(max_length=80, blank=True)
+    http_status = models.PositiveSmallIntegerField(null=True, blank=True)
+    log_id = models.CharField(max_length=80, blank=True)
+    message = models.CharField(max_length=500, blank=True, help_text="The platform's words.")
+    detail = models.JSONField(default=dict, blank=True)
+    repeat_count = models.PositiveIntegerField(default=1, help_text="Equal answers in a row, kept as one.")
+
+    class Meta:
+        indexes = [models.Index(name="attempt_timeline", fields=["delivery", "started_at"])]
+
+    def __str__(self) -> str:
+        return f"{self.step} {self.outcome or 'unfinished'}"
