@@ -161,6 +161,9 @@ class Delivery(TenantModel):
     reason_message = models.CharField(max_length=400, blank=True, help_text="In a creator's words.")
     reason_next_step = models.CharField(max_length=400, blank=True)
     cancel_requested_at = models.DateTimeField(null=True, blank=True)
+    committed_at = models.DateTimeField(
+        null=True, blank=True, help_text="When the last byte went out: from here on it cannot be canceled."
+    )
     published_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
@@ -238,7 +241,11 @@ class Delivery(TenantModel):
         ours = Delivery.objects.filter(pk=self.pk, state=self.state, lease_token=self.lease_token)
         if not ours.update(**changes):
             raise StaleTransitionError(f"delivery {self.pk} is no longer {self.state} in these hands")
-        self.refresh_from_db(fields=list(changes))
+        for name, value in changes.items():
+            if hasattr(value, "resolve_expression"):
+                self.__dict__.pop(name, None)  # deferred: read again from the database when somebody asks
+            else:
+                setattr(self, name, value)
 
 
 class Attempt(TenantModel):

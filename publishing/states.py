@@ -58,4 +58,3 @@ class HoldReason(models.TextChoices):
     RECONNECT = "reconnect", "The account needs reconnecting"
     UNCONFIRMED = "unconfirmed", "It may already be posted"
     CONFIGURATION = "configuration", "An operator must act"
-    FILE_MISSING = "file_missing", "The video file is missing"
