@@ -204,6 +204,43 @@ class Explanation:
     next_step: str
 
 
+@dataclass(frozen=True)
+class VideoRules:
+    """Which files a platform takes. Containers and codecs by their usual short names, sides in pixels."""
+
+    containers: tuple[str, ...]
+    video_codecs: tuple[str, ...]
+    min_frame_rate: int
+    max_frame_rate: int
+    min_side_px: int
+    max_side_px: int
+
+
+@dataclass(frozen=True)
+class ConsentText:
+    """A sentence to be shown beside the publish button: `opening`, then the links, joined by "and", and a full stop."""
+
+    opening: str
+    links: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class PostingRules:
+    """What a platform asks a posting page to say, word for word, and the choices that exclude each other.
+
+    `private_levels` are the privacy levels that a paid partnership may not have.
+    """
+
+    consent: ConsentText
+    paid_partnership_consent: ConsentText
+    own_brand_label: str
+    paid_partnership_label: str
+    disclosure_incomplete: str
+    paid_partnership_not_private: str
+    private_levels: frozenset[str]
+    inbox_note: str
+
+
 class Authorizer(Protocol):
     """The OAuth side of a provider: needs the app's credentials, no user token."""
 
@@ -245,6 +282,8 @@ class Provider(Protocol):
     privacy_labels: Mapping[str, str]
     caption_limit: int
     max_video_bytes: int
+    video_rules: VideoRules
+    posting_rules: PostingRules
 
     @property
     def is_configured(self) -> bool: ...

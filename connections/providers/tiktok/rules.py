@@ -1,0 +1,30 @@
+"""What TikTok takes, and what it asks a posting page to say: data, checked and shown by the rest of the product."""
+
+from __future__ import annotations
+
+from connections.providers.base import ConsentText, PostingRules, VideoRules
+
+VIDEO_RULES = VideoRules(
+    containers=("mp4", "mov", "webm"),
+    video_codecs=("h264", "hevc", "vp8", "vp9"),
+    min_frame_rate=23,
+    max_frame_rate=60,
+    min_side_px=360,
+    max_side_px=4096,
+)
+"""Source: https://developers.tiktok.com/doc/content-posting-api-media-transfer-guide"""
+
+_MUSIC = ("Music Usage Confirmation", "https://www.tiktok.com/legal/page/global/music-usage-confirmation/en")
+_BRANDED = ("Branded Content Policy", "https://www.tiktok.com/legal/page/global/bc-policy/en")
+
+POSTING_RULES = PostingRules(
+    consent=ConsentText("By posting, you agree to TikTok's ", links=(_MUSIC,)),
+    paid_partnership_consent=ConsentText("By posting, you agree to TikTok's ", links=(_BRANDED, _MUSIC)),
+    own_brand_label="Your photo/video will be labeled as 'Promotional content'",
+    paid_partnership_label="Your photo/video will be labeled as 'Paid partnership'",
+    disclosure_incomplete="You need to indicate if your content promotes yourself, a third party, or both.",
+    paid_partnership_not_private="Branded content visibility cannot be set to private.",
+    private_levels=frozenset({"SELF_ONLY"}),
+    inbox_note="Drafts carry no caption or settings: you add them in the TikTok app when you finish the post.",
+)
+"""Source: https://developers.tiktok.com/doc/content-sharing-guidelines (required wording of a posting page)"""
