@@ -1,0 +1,131 @@
+"""The session's servers, a clean Redis for each test, and the cast: acme (alice, erin, vic) and rival (mallory)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+import redis
+
+from tests import embedded
+
+if TYPE_CHECKING:
+    from accounts.models import Role, User, Workspace
+
+DATABASE_FIXTURES = {"db", "transactional_db", "django_db_setup", "live_server"}
+
+
+def _needs_servers(item: pytest.Item) -> bool:
+    return bool(item.get_closest_marker("django_db")) or bool(
+        DATABASE_FIXTURES & set(getattr(item, "fixturenames", ()))
+    )
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Start the servers if a collected test needs them; the sandbox's own tests do not."""
+    if (
+        embedded.services
+        and not session.config.option.collectonly
+        and any(map(_needs_servers, session.items))
+    ):
+        embedded.services.start()
+
+
+def pytest_unconfigure() -> None:
+    """Leave nothing running and nothing on disk, however the session ended."""
+    if embedded.services:
+        embedded.services.stop()
+
+
+@pytest.fixture(scope="session")
+def servers() -> embedded.Services:
+    """The running Postgres and Redis, for a test that needs them without Django's database."""
+    assert embedded.services
+    embedded.services.start()
+    return embedded.services
+
+
+@pytest.fixture(autouse=True)
+def _empty_redis() -> None:
+    if embedded.services and embedded.services.are_running:
+        with redis.Redis.from_url(embedded.services.redis.url) as client:
+            client.flushall()
+
+
+@pytest.fixture(autouse=True)
+def _media_root(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> None:
+    if _needs_servers(request.node):
+        request.getfixturevalue("settings").MEDIA_ROOT = tmp_path_factory.mktemp("media")
+
+
+@pytest.fixture
+def process_env(transactional_db: None, settings: object) -> Iterator[dict[str, str]]:
+    """The environment for a process of ours that shall work on this test's database, Redis and media."""
+    from django.db import connection
+
+    url, _, _ = os.environ["DATABASE_URL"].rpartition("/")
+    media = str(settings.MEDIA_ROOT)  # type: ignore[attr-defined]
+    return os.environ | {
+        "DATABASE_URL": f"{url}/{connection.settings_dict['NAME']}",
+        "MEDIA_ROOT": media,
+        "DJANGO_SETTINGS_MODULE": "tests.settings",
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+def _member(workspace: Workspace, name: str, role: Role) -> User:
+    from accounts.models import Membership, User
+
+    user = User.objects.create_user(f"{name}@example.com", "correct horse battery", name=name.title())
+    Membership.objects.create(workspace=workspace, user=user, role=role)
+    return user
+
+
+@pytest.fixture
+def acme(db: None) -> Workspace:
+    """The workspace that most tests look at."""
+    from accounts.models import Workspace
+
+    return Workspace.objects.create(name="Acme", slug="acme")
+
+
+@pytest.fixture
+def alice(acme: Workspace) -> User:
+    """Owner of acme."""
+    from accounts.models import Role
+
+    return _member(acme, "alice", Role.OWNER)
+
+
+@pytest.fixture
+def erin(acme: Workspace) -> User:
+    """Editor in acme."""
+    from accounts.models import Role
+
+    return _member(acme, "erin", Role.EDITOR)
+
+
+@pytest.fixture
+def vic(acme: Workspace) -> User:
+    """Viewer in acme."""
+    from accounts.models import Role
+
+    return _member(acme, "vic", Role.VIEWER)
+
+
+@pytest.fixture
+def rival(db: None) -> Workspace:
+    """The other tenant."""
+    from accounts.models import Workspace
+
+    return Workspace.objects.create(name="Rival", slug="rival")
+
+
+@pytest.fixture
+def mallory(rival: Workspace) -> User:
+    """Owner of rival; has no business in acme."""
+    from accounts.models import Role
+
+    return _member(rival, "mallory", Role.OWNER)
