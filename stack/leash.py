@@ -36,8 +36,13 @@ class Account:
         return cls(entry.pw_name, entry.pw_uid, entry.pw_gid)
 
 
+def as_account(account: Account | None) -> dict[str, Any]:
+    """The arguments of `subprocess.Popen` that run a program as `account`, with no group of ours; None is ourselves."""
+    return {} if account is None else {"user": account.uid, "group": account.gid, "extra_groups": []}
+
+
 def die_with_parent(death_signal: int = signal.SIGKILL, *, parent: int | None = None) -> None:
-    """Ask the kernel to send us `death_signal` when the thread that forked us ends. Linux only; elsewhere nothing happens.
+    """Ask the kernel to send us `death_signal` when the thread that forked us ends. Linux only, elsewhere no effect.
 
     `parent` is the parent's process id as it knew it: had it died before we asked, we end at once.
     Source: https://man7.org/linux/man-pages/man2/PR_SET_PDEATHSIG.2const.html
@@ -65,9 +70,6 @@ def spawn(
     """
     parent = os.getpid()
     on_start: Callable[[], None] = lambda: die_with_parent(death_signal, parent=parent)  # noqa: E731
-    as_account: dict[str, Any] = {}
-    if account is not None:
-        as_account = {"user": account.uid, "group": account.gid, "extra_groups": []}
     return subprocess.Popen(
         [str(word) for word in argv],
         env=dict(env),
@@ -76,9 +78,9 @@ def spawn(
         stdout=output,
         stderr=subprocess.STDOUT,
         start_new_session=True,
-        preexec_fn=on_start,  # noqa: PLW1509 - run after the change of user, which would clear the request
+        preexec_fn=on_start,  # runs after the change of user, which would clear the request
         pass_fds=pass_fds,
-        **as_account,
+        **as_account(account),
     )
 
 

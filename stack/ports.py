@@ -35,7 +35,7 @@ def is_free(port: int) -> bool:
 def hidden_port() -> int:
     """A free port for a service that nobody types by hand.
 
-    It lies below 32768, where Linux takes the ports of outgoing connections from, so that none of those gets it meanwhile.
+    It lies below 32768, where Linux begins to take the ports of outgoing connections, so that none gets it meanwhile.
     """
     for _ in range(200):
         port = random.randint(20_000, 32_000)  # noqa: S311 - not a secret

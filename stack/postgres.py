@@ -18,7 +18,7 @@ import psycopg
 from psycopg import sql
 
 from stack import StackError, places
-from stack.leash import Account, end, spawn
+from stack.leash import Account, as_account, end, spawn
 from stack.ports import LOOPBACK
 
 SMALL = {
@@ -112,8 +112,7 @@ class Cluster:
             "--auth=scram-sha-256",
             "--no-instructions",
         ]
-        owner = self.account
-        with places.note_for(owner, folder.with_name("password"), self.superuser_password) as note:
+        with places.note_for(self.account, folder.with_name("password"), self.superuser_password) as note:
             argv += [f"--pwfile={note}"] + (["--no-sync"] if self.careless else [])
             return subprocess.run(
                 [str(word) for word in argv],
@@ -123,11 +122,14 @@ class Cluster:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 check=False,
-                **({"user": owner.uid, "group": owner.gid, "extra_groups": []} if owner else {}),
+                **as_account(self.account),
             )
 
     def clear_leftovers(self) -> None:
-        """End a server that outlived its runner, and remove the pid file of one that did not. Needs the data folder's lock."""
+        """End a server that outlived its runner, and remove the pid file of one that did not.
+
+        To be called only by the holder of the data folder's lock.
+        """
         pid_file = self.folder / "postmaster.pid"
         try:
             pid = int(pid_file.read_text().splitlines()[0])
@@ -184,7 +186,7 @@ class Cluster:
         return f"postgres://{ROLE}:{password}@{LOOPBACK}:{self.port}/{ROLE}"
 
     def start(self, log: Path, *, seconds: float = 60) -> subprocess.Popen[bytes]:
-        """Make the cluster if missing, start the server and wait until it answers. For tests; the demo has its supervisor."""
+        """Make the cluster if missing, start the server and wait until it answers (the demo has its supervisor)."""
         if self.exists:
             self.clear_leftovers()
         else:

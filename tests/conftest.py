@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
@@ -61,7 +60,7 @@ def _media_root(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPat
 
 
 @pytest.fixture
-def process_env(transactional_db: None, settings: object) -> Iterator[dict[str, str]]:
+def process_env(transactional_db: None, settings: object) -> dict[str, str]:
     """The environment for a process of ours that shall work on this test's database, Redis and media."""
     from django.db import connection
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import fcntl
 import os
 import secrets
@@ -126,6 +127,7 @@ def prepare_environment() -> None:
         return
     sweep()
     services = Services()
+    atexit.register(services.stop)
     for name in [
         name for name in os.environ if name.startswith(OURS) or name in {"ALLOWED_HOSTS", "DATA_DIR"}
     ]:
