@@ -10,7 +10,6 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from contextlib import suppress
 from pathlib import Path
 
 from cryptography.fernet import Fernet
@@ -29,9 +28,8 @@ class Services:
     """The session's servers: `reserve` names them in the environment, `start` runs them, `stop` leaves nothing."""
 
     def __init__(self) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix=PREFIX))
-        self.folder.chmod(0o711)  # Postgres may run as another account and has to pass through
-        self._lock = _hold(self.folder)
+        self.folder = Path(tempfile.gettempdir(), PREFIX + secrets.token_hex(8))
+        self._lock: int | None = None
         self._processes: list[tuple[subprocess.Popen[bytes], tuple[int, ...]]] = []
         self.password = secrets.token_hex(16)
         self.port = hidden_port()
@@ -69,6 +67,8 @@ class Services:
         """Start both servers, once."""
         if self.are_running:
             return
+        self.folder.mkdir(mode=0o711)  # Postgres may run as another account and has to pass through
+        self._lock = _hold(self.folder)
         cluster = Cluster.at(
             self.folder, port=self.port, superuser_password=secrets.token_hex(16), careless=True
         )
@@ -81,10 +81,11 @@ class Services:
         while self._processes:
             process, signals = self._processes.pop()
             end(process, *signals)
-        places.remove_home(self.folder)
-        shutil.rmtree(self.folder, ignore_errors=True)
-        with suppress(OSError):
+        if self._lock is not None:
+            places.remove_home(self.folder)
+            shutil.rmtree(self.folder, ignore_errors=True)
             os.close(self._lock)
+            self._lock = None
 
 
 def _hold(folder: Path) -> int:
