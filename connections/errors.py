@@ -83,6 +83,10 @@ class RejectedError(ProviderError):
     nothing_happened = True
 
 
+class JobNotFoundError(RejectedError):
+    """The provider does not know the publish job. Right after it was made that may pass, so ask again before giving up."""
+
+
 class ConfigurationError(RejectedError):
     """Our own client key, secret, redirect URI or URL ownership is wrong: an operator must act, not the creator."""
 

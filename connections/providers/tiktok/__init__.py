@@ -1,0 +1,1 @@
+"""TikTok: Login Kit, the Display API and the Content Posting API."""

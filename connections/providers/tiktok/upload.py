@@ -1,0 +1,141 @@
+"""Send one chunk to an upload URL.
+
+Source: https://developers.tiktok.com/doc/content-posting-api-media-transfer-guide
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+
+from connections.errors import ProviderError, UploadExpiredError, UploadRangeError
+from connections.providers.base import Chunk, ChunkReceipt
+from connections.providers.tiktok.errors import error_from, read_refusal, without_secrets
+from connections.providers.tiktok.hosts import UploadHosts
+from connections.providers.tiktok.http import Answer, Http
+from connections.providers.tiktok.parsing import decode_json
+
+_PROGRESS = re.compile(r"bytes\s+0-(-?\d{1,19})/(\d{1,19})")
+
+
+class _SourceError(Exception):
+    """Carries what the blocks raised past the HTTP library, which would take an OSError for one of the connection."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self.error = error
+
+
+class _Body:
+    """A request body of known length. The connection iterates it, so that no more than one block is held."""
+
+    def __init__(self, blocks: Iterable[bytes], size: int) -> None:
+        self._blocks = blocks
+        self._size = size
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __iter__(self) -> Iterator[bytes]:
+        try:
+            yield from _exactly(self._blocks, self._size)
+        except Exception as error:
+            raise _SourceError(error) from None
+
+
+def _exactly(blocks: Iterable[bytes], size: int) -> Iterator[bytes]:
+    sent = 0
+    for block in blocks:
+        sent += len(block)
+        if sent > size:
+            raise ValueError(f"the blocks hold more than the chunk's {size} bytes")
+        yield block
+    if sent < size:
+        raise ValueError(f"the blocks ended after {sent} of the chunk's {size} bytes")
+
+
+def send_chunk(
+    http: Http,
+    hosts: UploadHosts,
+    *,
+    upload_url: str,
+    chunk: Chunk,
+    total_bytes: int,
+    content_type: str,
+    blocks: Iterable[bytes],
+) -> ChunkReceipt:
+    """PUT one chunk, one block at a time as the socket takes them; no token is sent.
+
+    If TikTok answers and hangs up before the last block, that answer counts. Blocks of 256 KiB or more are quickest.
+
+    Raises UploadExpiredError (403, 404), UploadRangeError (416), RejectedError, RateLimitError, TransportError;
+    ConfigurationError or ResponseError for a URL that is not followed; ValueError for blocks that do not add up to the
+    chunk; and whatever `blocks` raises, after closing the connection.
+    """
+    hosts.check(upload_url)
+    body = _Body(blocks, chunk.size)
+    headers = {
+        "Content-Type": content_type,
+        "Content-Range": f"bytes {chunk.first}-{chunk.last}/{total_bytes}",
+    }
+    try:
+        answer = http.send("PUT", upload_url, headers=headers, data=body, is_body_needed=False)
+    except _SourceError as wrapped:
+        source_error = wrapped.error
+    else:
+        return _receipt(answer, chunk, total_bytes, upload_url)
+    raise source_error
+
+
+def _receipt(answer: Answer, chunk: Chunk, total_bytes: int, upload_url: str) -> ChunkReceipt:
+    if not answer.is_success:
+        raise _refusal(answer, chunk, total_bytes, upload_url)
+    stored = stored_bytes(answer.headers.get("Content-Range", ""), chunk=chunk, total_bytes=total_bytes)
+    is_last = chunk.last + 1 == total_bytes
+    is_complete = is_last and (answer.status != 206 or stored == total_bytes)
+    return ChunkReceipt(is_complete=is_complete, stored_bytes=stored)
+
+
+def _refusal(answer: Answer, chunk: Chunk, total_bytes: int, upload_url: str) -> ProviderError:
+    secrets = _secrets_of(upload_url)
+    if answer.status not in {403, 404, 416}:
+        return error_from(answer, secrets=secrets)
+    refusal = without_secrets(read_refusal(decode_json(answer.body), answer.headers), secrets)
+    details = {"code": refusal.code, "log_id": refusal.log_id}
+    if answer.status == 416:
+        stored = stored_bytes(answer.headers.get("Content-Range", ""), chunk=chunk, total_bytes=total_bytes)
+        return UploadRangeError(
+            "TikTok expects another part of the file",
+            stored_bytes=stored,
+            http_status=answer.status,
+            **details,
+        )
+    words = "The upload URL has expired" if answer.status == 403 else "TikTok does not know this upload"
+    return UploadExpiredError(words, http_status=answer.status, **details)
+
+
+def stored_bytes(content_range: str, *, chunk: Chunk, total_bytes: int) -> int | None:
+    """Return how many bytes TikTok holds by its header `bytes 0-<n>/<total>`, or None if that cannot be told.
+
+    TikTok does not say whether n is the last index or a count, so the reading that ends where a chunk ends is taken.
+    """
+    match = _PROGRESS.fullmatch(content_range.strip())
+    if match is None or int(match[2]) != total_bytes:
+        return None
+    number = int(match[1])
+    readings = [count for count in {number, number + 1} if _ends_a_chunk(count, chunk, total_bytes)]
+    return readings[0] if len(readings) == 1 else None
+
+
+def _ends_a_chunk(count: int, chunk: Chunk, total_bytes: int) -> bool:
+    if count == total_bytes:
+        return True
+    chunk_size = chunk.first // chunk.index if chunk.index else chunk.size
+    last_start = (total_bytes // chunk_size - 1) * chunk_size
+    return 0 <= count <= last_start and count % chunk_size == 0
+
+
+def _secrets_of(upload_url: str) -> list[str]:
+    _, _, query = upload_url.partition("?")
+    values = [value for pair in query.split("&") for value in pair.split("=", 1) if len(value) >= 8]
+    return [upload_url, query, *values]
