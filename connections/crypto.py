@@ -90,8 +90,8 @@ class Sealed(str):
 class EncryptedTextField(models.TextField):  # type: ignore[type-arg]  # not subscriptable at run time
     """Text that is encrypted in the database and stays sealed in memory.
 
-    Reading the attribute gives a `Sealed` value (or ""), never the plaintext, so that no repr, form, admin or serializer
-    can show it. `seal(instance, field, plaintext)` makes the value to store; `open_sealed(instance, field)` reads it.
+    Reading the attribute gives a `Sealed` value (or ""), never the plaintext, so that no repr, form, admin or
+    serializer can show it. `seal(instance, field, plaintext)` makes the value to store; `open_sealed(instance, field)` reads it.
     """
 
     def from_db_value(self, value: str | None, *_: Any) -> str | None:
@@ -104,7 +104,7 @@ class EncryptedTextField(models.TextField):  # type: ignore[type-arg]  # not sub
 
     def formfield(self, *_: Any, **__: Any) -> None:  # type: ignore[override]
         """No form ever shows or takes this field."""
-        return None
+        return
 
 
 def _context(instance: models.Model, field: str) -> str:

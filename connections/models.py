@@ -7,7 +7,7 @@ from typing import Self
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 
 from accounts.models import TenantModel, Workspace
 from connections.crypto import EncryptedTextField
@@ -35,6 +35,11 @@ class SocialConnectionQuerySet(models.QuerySet["SocialConnection"]):
     def expiring(self, before: datetime) -> Self:
         """Active ones whose access token ends before `before`."""
         return self.active().filter(access_expires_at__lt=before)
+
+    def with_profile_before(self, moment: datetime) -> Self:
+        """Active ones whose profile was read before `moment` or never, the oldest first."""
+        old = Q(profile_fetched_at=None) | Q(profile_fetched_at__lt=moment)
+        return self.active().filter(old).order_by(F("profile_fetched_at").asc(nulls_first=True), "pk")
 
 
 class SocialConnection(TenantModel):

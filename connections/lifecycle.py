@@ -1,0 +1,106 @@
+"""How a connection loses its authorization, and which one of a workspace's connections is primary.
+
+Each function is one short transaction and tells whoever waits by the signals of `connections.signals`.
+"""
+
+from __future__ import annotations
+
+import logging
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import F
+from django.db.models.functions import Now
+
+from accounts.models import Workspace
+from connections.models import ConnectionStatus, SocialConnection
+from connections.providers import provider_for
+from connections.signals import connection_lost
+
+log = logging.getLogger(__name__)
+
+
+def mark_needs_reauth(connection: SocialConnection, *, reason: str, generation: int | None = None) -> bool:
+    """Record that the person must connect this account again; return whether this call changed it.
+
+    `reason` is for people. With `generation`, only if the stored pair is still that one: a refusal of an older pair
+    says nothing about a newer one. Sends `connection_lost` once, in the same transaction. Reloads `connection`.
+    """
+    rows = SocialConnection.objects.active().filter(pk=connection.pk)
+    if generation is not None:
+        rows = rows.filter(token_generation=generation)
+    with transaction.atomic():
+        changed = bool(rows.update(status=ConnectionStatus.NEEDS_REAUTH, status_reason=reason[:200]))
+        connection.refresh_from_db()
+        if changed:
+            connection_lost.send(SocialConnection, connection=connection, reason=reason)
+    if changed:
+        log.warning(
+            "connection needs reconnecting workspace=%s connection=%s generation=%s",
+            connection.workspace_id,
+            connection.pk,
+            connection.token_generation,
+        )
+    return changed
+
+
+def expired_reason(connection: SocialConnection) -> str:
+    """What people read when the platform refuses both tokens."""
+    label = provider_for(connection.provider).label
+    return f"{label} no longer accepts this connection. Reconnect the account to go on."
+
+
+def mark_disconnected(connection: SocialConnection, *, reason: str) -> bool:
+    """Wipe both tokens, keep the row for the history, hand the primary flag on; return whether this call did it.
+
+    Sends `connection_lost` in the same transaction. Reloads `connection`.
+    """
+    with transaction.atomic():
+        lock_primary(connection.workspace_id)
+        was_primary = SocialConnection.objects.filter(pk=connection.pk, is_primary=True).exists()
+        changed = bool(
+            SocialConnection.objects.filter(pk=connection.pk)
+            .exclude(status=ConnectionStatus.REVOKED)
+            .update(
+                status=ConnectionStatus.REVOKED,
+                status_reason="",
+                access_token="",
+                refresh_token="",
+                access_expires_at=None,
+                refresh_expires_at=None,
+                refresh_lease_until=None,
+                token_generation=F("token_generation") + 1,
+                is_primary=False,
+                disconnected_at=Now(),
+            )
+        )
+        connection.refresh_from_db()
+        if changed:
+            if was_primary:
+                promote_oldest(connection.workspace_id, connection.provider)
+            connection_lost.send(SocialConnection, connection=connection, reason=reason)
+    return changed
+
+
+def lock_primary(workspace_id: UUID) -> None:
+    """Let one transaction at a time decide about a workspace's primary connections, also when it has none yet.
+
+    The partial unique index would refuse a second primary anyway; the lock makes the loser wait instead of fail.
+    """
+    Workspace.objects.select_for_update(no_key=True).get(pk=workspace_id)
+
+
+def promote_oldest(workspace_id: UUID, provider: str) -> None:
+    """Make the oldest active connection primary, or else the oldest listed one. Needs `lock_primary`."""
+    rows = SocialConnection.objects.filter(workspace_id=workspace_id, provider=provider)
+    heir = rows.active().order_by("created_at", "pk").first()
+    heir = heir or rows.exclude(status=ConnectionStatus.REVOKED).order_by("created_at", "pk").first()
+    if heir is not None:
+        rows.filter(pk=heir.pk).update(is_primary=True)
+
+
+def has_primary(workspace_id: UUID, provider: str) -> bool:
+    """Whether the workspace has a primary connection on `provider`."""
+    return SocialConnection.objects.filter(
+        workspace_id=workspace_id, provider=provider, is_primary=True
+    ).exists()
