@@ -87,7 +87,7 @@ class Sealed(str):
         return "<Sealed>"
 
 
-class EncryptedTextField(models.TextField):  # type: ignore[type-arg]  # not subscriptable at run time
+class EncryptedTextField(models.TextField):
     """Text that is encrypted in the database and stays sealed in memory.
 
     Reading the attribute gives a `Sealed` value (or ""), never the plaintext, so that no repr, form, admin or
@@ -102,7 +102,7 @@ class EncryptedTextField(models.TextField):  # type: ignore[type-arg]  # not sub
             raise TypeError(f"{self.name} takes only sealed values; use seal()")
         return super().get_prep_value(str(value) if value else value)
 
-    def formfield(self, *_: Any, **__: Any) -> None:  # type: ignore[override]
+    def formfield(self, *_: Any, **__: Any) -> None:
         """No form ever shows or takes this field."""
         return
 

@@ -7,3 +7,9 @@ class PublishingConfig(AppConfig):
     """Publishing."""
 
     name = "publishing"
+
+    def ready(self) -> None:
+        """Listen to connections."""
+        from publishing import receivers
+
+        self.receivers = receivers

@@ -18,7 +18,11 @@ from publishing.models import Attempt, Delivery
 def attempt(delivery: Delivery, step: str, **detail: Any) -> Iterator[Attempt]:
     """Write one attempt when the block ends: ok, or the ProviderError that left it, which is raised on."""
     row = Attempt(
-        workspace_id=delivery.workspace_id, delivery=delivery, step=step, started_at=timezone.now(), detail=detail
+        workspace_id=delivery.workspace_id,
+        delivery=delivery,
+        step=step,
+        started_at=timezone.now(),
+        detail=detail,
     )
     try:
         yield row
@@ -34,7 +38,11 @@ def attempt(delivery: Delivery, step: str, **detail: Any) -> Iterator[Attempt]:
 def announced_attempt(delivery: Delivery, step: str, **detail: Any) -> Iterator[Attempt]:
     """As `attempt`, but the row stands before the block begins, so that a death inside leaves it unfinished."""
     row = Attempt.objects.create(
-        workspace_id=delivery.workspace_id, delivery=delivery, step=step, started_at=timezone.now(), detail=detail
+        workspace_id=delivery.workspace_id,
+        delivery=delivery,
+        step=step,
+        started_at=timezone.now(),
+        detail=detail,
     )
     try:
         yield row
@@ -61,7 +69,9 @@ def note(delivery: Delivery, step: str, outcome: str, *, message: str = "", **de
     )
 
 
-def note_status(delivery: Delivery, *, outcome: str, started_at: datetime, log_id: str, **detail: Any) -> None:
+def note_status(
+    delivery: Delivery, *, outcome: str, started_at: datetime, log_id: str, **detail: Any
+) -> None:
     """Write a status answer; equal answers in a row are kept as one with a count."""
     now = timezone.now()
     last = delivery.attempts.order_by("-started_at").values("pk", "step", "outcome").first()

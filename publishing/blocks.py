@@ -20,7 +20,11 @@ def read_blocks(storage: Storage, name: str, *, first: int, size: int) -> Iterat
     An object store is asked for just that range; its ordinary `open` would fetch the whole object first.
     """
     bucket = getattr(storage, "bucket", None)
-    source = _local_blocks(storage, name, first, size) if bucket is None else _object_blocks(storage, name, first, size)
+    source = (
+        _local_blocks(storage, name, first, size)
+        if bucket is None
+        else _object_blocks(storage, name, first, size)
+    )
     left = size
     for block in source:
         left -= len(block)
@@ -43,11 +47,13 @@ def _local_blocks(storage: Storage, name: str, first: int, size: int) -> Iterato
 
 
 def _object_blocks(storage: Any, name: str, first: int, size: int) -> Iterator[bytes]:
-    from botocore.exceptions import ClientError
+    from botocore.exceptions import ClientError  # type: ignore[import-untyped]
 
     key = storage._normalize_name(name)
     try:
         answer = storage.bucket.Object(key).get(Range=f"bytes={first}-{first + size - 1}")
     except ClientError as error:
-        raise FileChangedError(f"the stored file {name} cannot be read: {error.response['Error']['Code']}") from None
+        raise FileChangedError(
+            f"the stored file {name} cannot be read: {error.response['Error']['Code']}"
+        ) from None
     yield from answer["Body"].iter_chunks(BLOCK_BYTES)

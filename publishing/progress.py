@@ -6,12 +6,16 @@ kept in the cache; losing them costs a little smoothness.
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 
 from django.core.cache import cache
+from redis.exceptions import RedisError
 
 from publishing.models import Delivery
 from publishing.states import DeliveryState
+
+logger = logging.getLogger(__name__)
 
 _KEPT_SECONDS = 120
 
@@ -37,16 +41,22 @@ def tell_progress(delivery: Delivery, sent_bytes: int) -> None:
     """Publish that `sent_bytes` of the file are on their way. A cache that is down is no reason to stop an upload."""
     try:
         cache.set(_key(delivery), sent_bytes, timeout=_KEPT_SECONDS)
-    except OSError:
-        return
-    except Exception as error:
-        if type(error).__module__.partition(".")[0] != "redis":
-            raise
+    except RedisError:
+        logger.debug("delivery %s: progress was not told, the cache is down", delivery.pk)
 
 
 def read_progress(delivery: Delivery) -> Progress:
     """Return the newest figure known for `delivery`."""
     sent_bytes = delivery.sent_bytes
     if delivery.state == DeliveryState.UPLOADING:
-        sent_bytes = max(sent_bytes, min(int(cache.get(_key(delivery)) or 0), delivery.total_bytes))
-    return Progress(sent_bytes=sent_bytes, total_bytes=delivery.total_bytes or delivery.post.video.total_bytes)
+        sent_bytes = max(sent_bytes, min(_told_bytes(delivery), delivery.total_bytes))
+    return Progress(
+        sent_bytes=sent_bytes, total_bytes=delivery.total_bytes or delivery.post.video.total_bytes
+    )
+
+
+def _told_bytes(delivery: Delivery) -> int:
+    try:
+        return int(cache.get(_key(delivery)) or 0)
+    except RedisError:
+        return 0

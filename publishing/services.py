@@ -1,1 +1,197 @@
 """What people and programs may do with posts: the use cases behind pages, admin, command line and API."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from django.db import transaction
+from django.db.models.functions import Now
+
+from accounts.models import User, Workspace
+from connections.models import SocialConnection
+from connections.providers.base import PublishMode
+from publishing import ending
+from publishing.attempts import note
+from publishing.dispatch import ring_on_commit
+from publishing.models import Delivery, IllegalTransitionError, Post, StaleTransitionError, Video
+from publishing.states import DeliveryState, HoldReason
+
+
+class CancelOutcome(StrEnum):
+    """What became of a wish to cancel."""
+
+    CANCELED = "canceled"  # nothing was posted, and nothing will be
+    STOPPING = "stopping"  # a worker is at it and will stop before the last block
+    TOO_LATE = "too_late"  # all bytes are out; only the platform decides now
+
+
+def create_post(
+    *,
+    workspace: Workspace,
+    user: User | None,
+    video: Video,
+    connection: SocialConnection,
+    caption: str,
+    mode: PublishMode,
+    options: dict[str, Any],
+    submission_key: uuid.UUID | None = None,
+    scheduled_at: datetime | None = None,
+) -> Post:
+    """Create a post with one delivery, due now or at `scheduled_at`, and ring for it on commit.
+
+    May be called twice with one `submission_key`: the second call returns the first one's post. Raises ValueError if
+    the video or the connection belongs to another workspace.
+    """
+    if not video.workspace_id == connection.workspace_id == workspace.pk:
+        raise ValueError("video, connection and post must share a workspace")
+    key = submission_key or uuid.uuid4()
+    with transaction.atomic():
+        post, is_new = Post.objects.get_or_create(
+            workspace=workspace,
+            submission_key=key,
+            defaults={"video": video, "caption": caption, "created_by": user, "scheduled_at": scheduled_at},
+        )
+        if is_new:
+            delivery = Delivery.objects.create(
+                workspace=workspace,
+                post=post,
+                connection=connection,
+                mode=mode.value,
+                options=options,
+                total_bytes=video.total_bytes,
+                wake_at=scheduled_at or Now(),
+            )
+            note(delivery, "person", "created", by=str(user or ""))
+            if scheduled_at is None:
+                ring_on_commit(delivery)
+    return post
+
+
+def retry_delivery(*, delivery: Delivery, user: User | None) -> None:
+    """Start a failed, canceled or held delivery anew; one whose job is unconfirmed is thereby sent again.
+
+    Raises IllegalTransitionError from any other state, StaleTransitionError if it just changed.
+    """
+    with transaction.atomic():
+        delivery.advance(
+            DeliveryState.SCHEDULED,
+            **(ending.stopped() | {"wake_at": Now()}),
+            **_fresh(),
+        )
+        note(delivery, "person", "retried", by=str(user or ""))
+        ring_on_commit(delivery)
+
+
+def cancel_delivery(*, delivery: Delivery, user: User | None) -> CancelOutcome:
+    """Stop a delivery if that is still possible, and say so truly if not.
+
+    A free row is canceled at once. A row in a worker's hands gets the wish, which the worker honors before it lets the
+    last block go; that and the wish exclude each other in the database. Raises IllegalTransitionError at an end state.
+    """
+    if not delivery.is_open:
+        raise IllegalTransitionError(f"delivery {delivery.pk} is {delivery.state}")
+    with transaction.atomic():
+        row = Delivery.objects.select_for_update().get(pk=delivery.pk)
+        if not row.is_open:
+            raise IllegalTransitionError(f"delivery {row.pk} is {row.state}")
+        if row.committed_at and row.hold_reason != HoldReason.UNCONFIRMED:
+            return CancelOutcome.TOO_LATE
+        if _is_leased(row):
+            Delivery.objects.filter(pk=row.pk).update(cancel_requested_at=Now())
+            note(row, "person", "asked to cancel", by=str(user or ""))
+            return CancelOutcome.STOPPING
+        note(row, "person", "canceled", by=str(user or ""))
+        ending.cancel(row)
+    delivery.refresh_from_db()
+    return CancelOutcome.CANCELED
+
+
+def mark_as_posted(*, delivery: Delivery, user: User | None) -> None:
+    """A person looked at the profile and says that it is there. Only for one held as unconfirmed.
+
+    Raises IllegalTransitionError otherwise.
+    """
+    if delivery.hold_reason != HoldReason.UNCONFIRMED or delivery.state != DeliveryState.HELD:
+        raise IllegalTransitionError(f"delivery {delivery.pk} is {delivery.state}, not held as unconfirmed")
+    with transaction.atomic():
+        delivery.advance(DeliveryState.PUBLISHED, published_at=Now(), **ending.stopped(), **_unexplained())
+        note(delivery, "person", "marked as posted", by=str(user or ""))
+
+
+def resume_held(connection: SocialConnection) -> int:
+    """Let what waited for `connection` go on from where it was; return how many."""
+    held = Delivery.objects.filter(
+        connection=connection, state=DeliveryState.HELD, hold_reason=HoldReason.RECONNECT
+    ).select_related("connection")
+    resumed = 0
+    for delivery in held:
+        try:
+            delivery.advance(
+                DeliveryState(delivery.held_from or DeliveryState.SCHEDULED),
+                **(ending.stopped() | {"wake_at": _resumed_wake(delivery)}),
+                **_unexplained(),
+            )
+        except StaleTransitionError:
+            continue
+        note(delivery, "person", "resumed", message="The account was connected again")
+        ring_on_commit(delivery)
+        resumed += 1
+    return resumed
+
+
+def hold_open(connection: SocialConnection) -> int:
+    """Hold what is open for `connection` and in nobody's hands; a worker finds out by itself. Return how many."""
+    rows = (
+        Delivery.objects.open()
+        .exclude(state=DeliveryState.HELD)
+        .filter(connection=connection, lease_token=None)
+    )
+    held = 0
+    for delivery in rows.select_related("connection"):
+        try:
+            ending.hold_for_reconnect(delivery)
+        except StaleTransitionError:
+            continue
+        held += 1
+    return held
+
+
+def _resumed_wake(delivery: Delivery) -> Any:
+    if delivery.held_from == DeliveryState.SCHEDULED and delivery.post.scheduled_at:
+        return delivery.post.scheduled_at
+    return Now()
+
+
+def _is_leased(delivery: Delivery) -> bool:
+    return Delivery.objects.filter(pk=delivery.pk, lease_until__gt=Now()).exists()
+
+
+def _unexplained() -> dict[str, Any]:
+    return {
+        "hold_reason": "",
+        "held_from": "",
+        "reason_code": "",
+        "reason_log_id": "",
+        "reason_message": "",
+        "reason_next_step": "",
+    }
+
+
+def _fresh() -> dict[str, Any]:
+    return {
+        "publish_id": "",
+        "upload_url": "",
+        "upload_expires_at": None,
+        "sent_bytes": 0,
+        "chunk_size": 0,
+        "chunk_count": 0,
+        "job_count": 0,
+        "poll_count": 0,
+        "cancel_requested_at": None,
+        "committed_at": None,
+        "platform_post_ids": [],
+        **_unexplained(),
+    }

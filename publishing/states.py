@@ -13,7 +13,7 @@ class DeliveryState(models.TextChoices):
     UPLOADING = "uploading", "Uploading"
     PROCESSING = "processing", "Processing"
     PUBLISHED = "published", "Published"
-    IN_INBOX = "in_inbox", "In the TikTok inbox"
+    IN_INBOX = "in_inbox", "In the inbox"
     FAILED = "failed", "Failed"
     CANCELED = "canceled", "Canceled"
     HELD = "held", "Waiting for you"

@@ -228,7 +228,8 @@ class ConsentText:
 class PostingRules:
     """What a platform asks a posting page to say, word for word, and the choices that exclude each other.
 
-    `private_levels` are the privacy levels that a paid partnership may not have.
+    `private_levels` are the privacy levels that a paid partnership may not have; a post of one of the `public_levels`
+    gets an id that anybody can look up.
     """
 
     consent: ConsentText
@@ -238,6 +239,7 @@ class PostingRules:
     disclosure_incomplete: str
     paid_partnership_not_private: str
     private_levels: frozenset[str]
+    public_levels: frozenset[str]
     inbox_note: str
 
 

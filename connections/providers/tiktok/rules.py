@@ -25,6 +25,7 @@ POSTING_RULES = PostingRules(
     disclosure_incomplete="You need to indicate if your content promotes yourself, a third party, or both.",
     paid_partnership_not_private="Branded content visibility cannot be set to private.",
     private_levels=frozenset({"SELF_ONLY"}),
+    public_levels=frozenset({"PUBLIC_TO_EVERYONE"}),
     inbox_note="Drafts carry no caption or settings: you add them in the TikTok app when you finish the post.",
 )
 """Source: https://developers.tiktok.com/doc/content-sharing-guidelines (required wording of a posting page)"""

@@ -1,0 +1,43 @@
+"""How long to wait: pure functions, so that the numbers stand in one place."""
+
+from __future__ import annotations
+
+import random
+from datetime import timedelta
+
+MAX_TRIES = 40
+"""Failures in a row in one state before the engine gives up: some three hours of back-off."""
+
+MAX_DEATHS = 8
+"""Claims that ended without a word before a row is taken for one that kills workers."""
+
+MAX_JOBS = 4
+"""Publish jobs that the engine starts by itself for one delivery."""
+
+CAP_WAIT = timedelta(hours=1)
+CAP_PATIENCE = timedelta(hours=26)
+"""A daily cap clears within 24 h; after this the post is failed with the cap's reason."""
+
+STATUS_PATIENCE = timedelta(days=7)
+POST_ID_PATIENCE = timedelta(days=2)
+
+
+def retry_wait(tries: int) -> timedelta:
+    """Return the wait after failure number `tries` (from 1): 2 s doubling to 5 min, each with up to 30 % of jitter."""
+    seconds = min(2.0 ** min(tries, 9), 300.0)
+    return timedelta(seconds=seconds * random.uniform(0.7, 1.0))  # noqa: S311  # no secret
+
+
+def status_wait(age: timedelta) -> timedelta:
+    """Return the wait before the next status question, for a job that has been in its state for `age`.
+
+    A quarter of the age, from 1 s to 1 h: quick while somebody watches, some forty questions in the first day.
+    """
+    return min(max(age / 4, timedelta(seconds=1)), timedelta(hours=1))
+
+
+def limit_wait(tries: int, *, told: timedelta | None, least: timedelta) -> timedelta:
+    """Return the wait after a rate limit: what the provider `told`, else `least` growing with `tries`."""
+    if told is not None:
+        return max(told, timedelta(seconds=1))
+    return min(least * max(tries, 1), timedelta(minutes=10))

@@ -1,0 +1,174 @@
+"""The steps after the upload: ask until the platform gives the true end, and afterwards for the post's id."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from django.db.models import F
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from connections.clients import call
+from connections.providers import provider_for
+from connections.providers.base import FailureClass, PublishMode, PublishPhase, PublishStatus
+from publishing import ending
+from publishing.attempts import note_status
+from publishing.backoff import CAP_WAIT, POST_ID_PATIENCE, STATUS_PATIENCE, retry_wait, status_wait
+from publishing.models import Delivery
+from publishing.states import DeliveryState, HoldReason
+
+
+def ask(delivery: Delivery) -> PublishStatus:
+    """Return the platform's word on the publish job. Raises ProviderError."""
+    return call(delivery.connection, lambda client: client.fetch_status(delivery.publish_id))
+
+
+def poll(delivery: Delivery) -> str | None:
+    """Ask once; follow what the answer says, or wait for the next question."""
+    started_at = timezone.now()
+    status = ask(delivery)
+    note_status(
+        delivery,
+        outcome=status.fail_reason or status.phase.value,
+        started_at=started_at,
+        log_id=status.log_id,
+        stored_bytes=status.stored_bytes,
+    )
+    if status.phase is PublishPhase.PUBLISHED:
+        return _published(delivery, status)
+    if status.phase is PublishPhase.IN_INBOX:
+        return _in_inbox(delivery)
+    if status.phase is PublishPhase.FAILED:
+        return refuse(delivery, status)
+    return _ask_later(delivery, patience=STATUS_PATIENCE)
+
+
+def await_post_id(delivery: Delivery) -> str | None:
+    """A public post's id may come hours after the post: ask until it is there, or no longer to be expected."""
+    status = ask(delivery)
+    if status.post_ids:
+        delivery.release(wake_in=None, platform_post_ids=list(status.post_ids), claim_count=0, tries=0)
+        ending.log_outcome(delivery, "post id arrived", post_id=status.post_ids[0])
+        return "post id arrived"
+    if _age(delivery) > POST_ID_PATIENCE:
+        delivery.release(wake_in=None, claim_count=0)
+        return "no post id"
+    delivery.release(wake_in=status_wait(_age(delivery)), claim_count=0, tries=0)
+    return "waits"
+
+
+def await_creator(delivery: Delivery) -> str | None:
+    """A draft in the inbox becomes a post when the creator finishes it, if ever."""
+    status = ask(delivery)
+    if status.phase is PublishPhase.PUBLISHED:
+        return _published(delivery, status)
+    if status.phase is PublishPhase.FAILED:
+        return refuse(delivery, status)
+    if _age(delivery) > STATUS_PATIENCE:
+        delivery.release(wake_in=None, claim_count=0)
+        return "draft left alone"
+    delivery.release(wake_in=max(status_wait(_age(delivery)), timedelta(seconds=5)), claim_count=0, tries=0)
+    return "waits"
+
+
+def refuse(delivery: Delivery, status: PublishStatus) -> str | None:
+    """The platform failed the job: repeat where that is safe and useful, else say why in the creator's words."""
+    ending.log_outcome(delivery, "refused", reason=status.fail_reason, log_id=status.log_id)
+    match status.failure:
+        case FailureClass.RETRY:
+            return _new_job(delivery, status, retry_wait(delivery.job_count + 2))
+        case FailureClass.CAP:
+            return _new_job(delivery, status, CAP_WAIT)
+        case FailureClass.REAUTHORIZE:
+            return _hold_for_new_job(delivery)
+        case FailureClass.CANCELED:
+            return ending.cancel(delivery)
+        case _:
+            return ending.fail(delivery, code=status.fail_reason or "unknown", log_id=status.log_id)
+
+
+def _new_job(delivery: Delivery, status: PublishStatus, delay: timedelta) -> str:
+    if delivery.state == DeliveryState.IN_INBOX:
+        return ending.fail(delivery, code=status.fail_reason, log_id=status.log_id)
+    explanation = provider_for(delivery.connection.provider).explain(status.fail_reason)
+    _forget_job(delivery)
+    delivery.release(
+        wake_in=delay,
+        claim_count=0,
+        reason_code=status.fail_reason[:80],
+        reason_log_id=status.log_id[:80],
+        reason_message=explanation.message[:400],
+        reason_next_step="Broadside tries again by itself.",
+    )
+    return "will start again"
+
+
+def _hold_for_new_job(delivery: Delivery) -> str:
+    if delivery.state != DeliveryState.IN_INBOX:
+        _forget_job(delivery)
+    return ending.hold_for_reconnect(delivery)
+
+
+def _forget_job(delivery: Delivery) -> None:
+    delivery.advance(
+        DeliveryState.PREPARING,
+        publish_id="",
+        upload_url="",
+        upload_expires_at=None,
+        sent_bytes=0,
+        committed_at=None,
+    )
+
+
+def _published(delivery: Delivery, status: PublishStatus) -> str:
+    expects_id = not status.post_ids and _will_be_public(delivery)
+    delivery.advance(
+        DeliveryState.PUBLISHED,
+        published_at=Now(),
+        platform_post_ids=list(status.post_ids),
+        **_cleared(),
+        **(ending.stopped() | {"wake_at": Now() + timedelta(seconds=2) if expects_id else None}),
+    )
+    ending.log_outcome(delivery, "published", publish_id=delivery.publish_id, log_id=status.log_id)
+    return "published"
+
+
+def _in_inbox(delivery: Delivery) -> str:
+    delivery.advance(
+        DeliveryState.IN_INBOX, **_cleared(), **(ending.stopped() | {"wake_at": Now() + timedelta(seconds=5)})
+    )
+    ending.log_outcome(delivery, "in inbox", publish_id=delivery.publish_id)
+    return "in inbox"
+
+
+def _cleared() -> dict[str, str]:
+    return {"reason_code": "", "reason_log_id": "", "reason_message": "", "reason_next_step": ""}
+
+
+def _will_be_public(delivery: Delivery) -> bool:
+    # What a creator chooses when finishing a draft is not told; its id comes if the post is public.
+    public = provider_for(delivery.connection.provider).posting_rules.public_levels
+    return delivery.publish_mode is PublishMode.INBOX or delivery.options.get("privacy_level") in public
+
+
+def _ask_later(delivery: Delivery, *, patience: timedelta) -> str:
+    if _age(delivery) > patience:
+        name = ending.platform(delivery)
+        return ending.hold(
+            delivery,
+            HoldReason.UNCONFIRMED,
+            message=f"{name} has been processing this video for {patience.days} days without an answer.",
+            next_step=f"Look at the {name} profile: if it is there, mark it as posted; if not, send it again.",
+        )
+    delivery.release(
+        wake_in=status_wait(_age(delivery)),
+        claim_count=0,
+        tries=0,
+        poll_count=F("poll_count") + 1,
+        **_cleared(),
+    )
+    return "processing"
+
+
+def _age(delivery: Delivery) -> timedelta:
+    return max(timezone.now() - delivery.state_changed_at, timedelta(0))

@@ -1,0 +1,23 @@
+"""What publishing does when connections tells of a change."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.dispatch import receiver
+
+from connections.models import SocialConnection
+from connections.signals import connection_lost, connection_usable
+from publishing.services import hold_open, resume_held
+
+
+@receiver(connection_usable)
+def go_on(connection: SocialConnection, **_: Any) -> None:
+    """Resume what waited for the account."""
+    resume_held(connection)
+
+
+@receiver(connection_lost)
+def stop(connection: SocialConnection, **_: Any) -> None:
+    """Hold what cannot be sent now."""
+    hold_open(connection)

@@ -1,0 +1,236 @@
+"""The uploading step: send the chunks in order, go on from wherever it stopped, never past a cancel."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+
+from django.conf import settings
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from connections.crypto import open_sealed
+from connections.errors import (
+    ProviderError,
+    ResponseError,
+    TransportError,
+    UploadExpiredError,
+    UploadRangeError,
+)
+from connections.providers import provider_for
+from connections.providers.base import (
+    Chunk,
+    ChunkPlan,
+    ChunkReceipt,
+    FailureClass,
+    PublishPhase,
+    PublishStatus,
+)
+from publishing import ending, polling
+from publishing.attempts import attempt
+from publishing.blocks import read_blocks
+from publishing.models import Delivery, StaleTransitionError
+from publishing.progress import tell_progress
+from publishing.states import DeliveryState
+
+stopping = threading.Event()
+"""Set when this worker was asked to end: running chunks finish, the rest is handed back."""
+
+_TELL_EVERY_S = 0.4
+_LOOK_EVERY_S = 1.5
+
+
+class CancelRequestedError(Exception):
+    """Somebody canceled while a chunk was on its way; the chunk is cut off before its last block."""
+
+
+def plan_of(delivery: Delivery) -> ChunkPlan:
+    """Return the plan that was committed when the job was started."""
+    return ChunkPlan(
+        total_bytes=delivery.total_bytes, chunk_size=delivery.chunk_size, count=delivery.chunk_count
+    )
+
+
+def upload(delivery: Delivery, *, resumed: bool) -> str | None:
+    """Send what the platform does not have yet. `resumed` says that an earlier claim may have sent some.
+
+    Raises ProviderError for what the engine's back-off shall judge.
+    """
+    if delivery.cancel_requested_at and not delivery.committed_at:
+        return ending.cancel(delivery)
+    if resumed:
+        moved = resynchronize(delivery)
+        if delivery.state != DeliveryState.UPLOADING:
+            return moved
+    plan = plan_of(delivery)
+    try:
+        return _send_from(delivery, plan)
+    except CancelRequestedError:
+        return ending.cancel(delivery)
+
+
+def _send_from(delivery: Delivery, plan: ChunkPlan) -> str | None:
+    while delivery.sent_bytes < plan.total_bytes:
+        if stopping.is_set():
+            delivery.release(wake_in=timedelta(0), claim_count=0)
+            return "handed back"
+        chunk = plan.chunk(plan.index_at(delivery.sent_bytes))
+        try:
+            receipt = _send(delivery, plan, chunk)
+        except (UploadRangeError, UploadExpiredError) as error:
+            moved = _find_place(delivery, error)
+            if delivery.state != DeliveryState.UPLOADING:
+                return moved
+            continue
+        delivery.record(sent_bytes=chunk.last + 1, tries=0, lease_until=Now() + settings.DELIVERY_LEASE)
+        if receipt.is_complete and delivery.sent_bytes < plan.total_bytes:
+            raise ResponseError(f"Chunk {chunk.index} was answered as if it were the last one")
+    finish(delivery)
+    return None
+
+
+def finish(delivery: Delivery) -> None:
+    """All bytes are with the platform: from here on only its status counts."""
+    delivery.advance(
+        DeliveryState.PROCESSING,
+        sent_bytes=delivery.total_bytes,
+        upload_url="",
+        upload_expires_at=None,
+        poll_count=0,
+        lease_until=Now() + settings.DELIVERY_LEASE,
+    )
+    ending.log_outcome(delivery, "uploaded", publish_id=delivery.publish_id, bytes=delivery.total_bytes)
+
+
+def _send(delivery: Delivery, plan: ChunkPlan, chunk: Chunk) -> ChunkReceipt:
+    provider = provider_for(delivery.connection.provider)
+    with attempt(delivery, "chunk", index=chunk.index, of=plan.count, bytes=chunk.size):
+        return provider.send_chunk(
+            upload_url=open_sealed(delivery, "upload_url"),
+            chunk=chunk,
+            total_bytes=plan.total_bytes,
+            content_type=delivery.post.video.content_type,
+            blocks=_watched_blocks(delivery, plan, chunk),
+        )
+
+
+def _watched_blocks(delivery: Delivery, plan: ChunkPlan, chunk: Chunk) -> Iterator[bytes]:
+    """Yield the chunk's blocks while holding the lease, telling progress and listening for a cancel.
+
+    The file's last block is only let go after the point of no return was committed, so that a cancel either comes
+    before it and nothing is posted, or is told that it is too late. Raises CancelRequestedError, StaleTransitionError,
+    FileChangedError.
+    """
+    video = delivery.post.video
+    sent = chunk.first
+    told_at = looked_at = time.monotonic()
+    for block in read_blocks(video.file.storage, str(video.file.name), first=chunk.first, size=chunk.size):
+        now = time.monotonic()
+        if now - looked_at >= _LOOK_EVERY_S:
+            _keep_or_stop(delivery)
+            looked_at = now
+        if sent + len(block) == plan.total_bytes:
+            _commit(delivery)
+        yield block
+        sent += len(block)
+        if now - told_at >= _TELL_EVERY_S:
+            tell_progress(delivery, sent)
+            told_at = now
+
+
+def _keep_or_stop(delivery: Delivery) -> None:
+    delivery.renew(settings.DELIVERY_LEASE)
+    canceled = Delivery.objects.filter(pk=delivery.pk).values_list("cancel_requested_at", flat=True).get()
+    if canceled and not delivery.committed_at:
+        delivery.cancel_requested_at = canceled
+        raise CancelRequestedError
+
+
+def _commit(delivery: Delivery) -> None:
+    """Pass the point of no return, unless somebody canceled first. One statement, so that there is no between."""
+    if delivery.committed_at:
+        return
+    ours = Delivery.objects.filter(pk=delivery.pk, lease_token=delivery.lease_token)
+    if ours.filter(cancel_requested_at=None).update(
+        committed_at=Now(), lease_until=Now() + settings.DELIVERY_LEASE
+    ):
+        delivery.committed_at = timezone.now()
+        return
+    if ours.exists():
+        raise CancelRequestedError
+    raise StaleTransitionError(f"delivery {delivery.pk} was taken over before its last block")
+
+
+def resynchronize(delivery: Delivery) -> str | None:
+    """Ask the platform how much it has, and take its word. Raises ProviderError."""
+    with attempt(delivery, "resume") as row:
+        status = polling.ask(delivery)
+        row.log_id = status.log_id
+        row.detail = {"stored_bytes": status.stored_bytes, "phase": status.phase.value}
+    return _take_word(delivery, status)
+
+
+def _take_word(delivery: Delivery, status: PublishStatus) -> str | None:
+    if status.phase in {PublishPhase.PUBLISHED, PublishPhase.IN_INBOX} or _has_or_may_have_all(
+        delivery, status
+    ):
+        finish(delivery)
+        return None
+    if status.phase is PublishPhase.FAILED:
+        return _after_failure(delivery, status)
+    delivery.record(sent_bytes=_boundary(plan_of(delivery), status.stored_bytes or 0))
+    if Delivery.objects.filter(pk=delivery.pk, upload_expires_at__lte=Now()).exists():
+        start_again(delivery)
+    return None
+
+
+def _after_failure(delivery: Delivery, status: PublishStatus) -> str | None:
+    # A job that failed for want of bytes (its hour is over) never was a post, so a new one is safe.
+    if status.failure is FailureClass.RETRY:
+        start_again(delivery)
+        return None
+    return polling.refuse(delivery, status)
+
+
+def _has_or_may_have_all(delivery: Delivery, status: PublishStatus) -> bool:
+    # Once the last byte went out, only a count that says otherwise allows sending again.
+    if status.stored_bytes is None:
+        return delivery.committed_at is not None
+    return 0 < delivery.total_bytes <= status.stored_bytes
+
+
+def _boundary(plan: ChunkPlan, stored_bytes: int) -> int:
+    """Return where the chunk begins that holds the first missing byte."""
+    return next(chunk.first for chunk in reversed(plan.chunks()) if chunk.first <= stored_bytes)
+
+
+def _find_place(delivery: Delivery, error: ProviderError) -> str | None:
+    """A chunk was refused for its place or its URL: the platform knows better than we do where we are."""
+    if delivery.tries >= 5:
+        raise TransportError("The platform and Broadside do not agree on what was sent", code=error.code)
+    delivery.record(tries=delivery.tries + 1)
+    if isinstance(error, UploadRangeError) and error.stored_bytes is not None:
+        if error.stored_bytes >= delivery.total_bytes:
+            finish(delivery)
+        else:
+            delivery.record(sent_bytes=_boundary(plan_of(delivery), error.stored_bytes))
+        return None
+    moved = resynchronize(delivery)
+    if delivery.state == DeliveryState.UPLOADING and isinstance(error, UploadExpiredError):
+        start_again(delivery)
+    return moved
+
+
+def start_again(delivery: Delivery) -> None:
+    """Go back for a new publish job: the old one's upload URL is dead, and it never got all bytes."""
+    delivery.advance(
+        DeliveryState.PREPARING,
+        publish_id="",
+        upload_url="",
+        upload_expires_at=None,
+        sent_bytes=0,
+        committed_at=None,
+    )
+    ending.log_outcome(delivery, "starts again")
