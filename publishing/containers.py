@@ -12,7 +12,7 @@ HEAD_BYTES = 4096
 
 @dataclass(frozen=True)
 class Container:
-    """A kind of video file: our name for it, what to call it on a page, its media type, and the demuxer that reads it."""
+    """A kind of video file: our name for it, its name on a page, its media type, and the demuxer that reads it."""
 
     name: str
     label: str

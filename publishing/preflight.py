@@ -81,11 +81,12 @@ def _file_problems(video: Video, provider: Provider) -> Iterator[Problem]:
         )
     if video.container not in rules.containers:
         kind = (
-            CONTAINERS[video.container].label if video.container in CONTAINERS else "file of an unknown kind"
+            CONTAINERS[video.container].label if video.container in CONTAINERS else "unknown"
         )
         yield Problem(
             "video",
-            f"This is {_with_article(kind)}; {label} takes {_either(CONTAINERS[one].label for one in rules.containers)}.",
+            f"This is {_with_article(kind)} file; {label} takes "
+            f"{_either(CONTAINERS[one].label for one in rules.containers)}.",
             "container_unsupported",
         )
     if video.video_codec not in rules.video_codecs:

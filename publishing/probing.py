@@ -14,6 +14,7 @@ from av.stream import Disposition
 from PIL import Image
 
 from publishing.containers import HEAD_BYTES, Container, describe_other, is_cut_short, recognize_container
+from publishing.refusals import VideoRefusedError
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
@@ -24,15 +25,6 @@ POSTER_SIDE = 960
 
 _MAX_DECODED_PIXELS = 8192 * 8192
 _MAX_PACKETS_TO_A_FRAME = 600
-
-
-class UnusableVideoError(Exception):
-    """The file is no video that can be used. The message is for its owner; `code` names the rule in a word."""
-
-    def __init__(self, message: str, *, code: str) -> None:
-        super().__init__(message)
-        self.message = message
-        self.code = code
 
 
 @dataclass(frozen=True)
@@ -54,7 +46,7 @@ def probe_video(file: BinaryIO, *, total_bytes: int) -> ProbedVideo:
     """Read container, codecs, size, frame rate and duration, and a poster frame as JPEG.
 
     `file` is seekable and is read piece by piece, never whole; its position afterwards is undefined. Raises
-    UnusableVideoError for a file that is empty, no video, without a picture, damaged or cut short.
+    VideoRefusedError for a file that is empty, no video, without a picture, damaged or cut short.
     """
     container = _recognize(file, total_bytes)
     if is_cut_short(file, container=container, total_bytes=total_bytes):
@@ -69,21 +61,21 @@ def probe_video(file: BinaryIO, *, total_bytes: int) -> ProbedVideo:
 
 def _recognize(file: BinaryIO, total_bytes: int) -> Container:
     if total_bytes == 0:
-        raise UnusableVideoError("This file is empty. Choose the video again.", code="empty")
+        raise VideoRefusedError("This file is empty. Choose the video again.", code="empty")
     file.seek(0)
     head = file.read(HEAD_BYTES)
     container = recognize_container(head)
     if container is None:
         seems = describe_other(head)
         what = f"This looks like {seems}, not a video." if seems else "This is not a video that can be read."
-        raise UnusableVideoError(f"{what} Choose an MP4, MOV or WebM file.", code="not_a_video")
+        raise VideoRefusedError(f"{what} Choose an MP4, MOV or WebM file.", code="not_a_video")
     return container
 
 
 def _probe_opened(media: InputContainer, container: Container, total_bytes: int) -> ProbedVideo:
     stream = next((one for one in media.streams.video if not _is_cover_picture(one)), None)
     if stream is None:
-        raise UnusableVideoError("This file holds sound but no picture. Choose a video.", code="no_picture")
+        raise VideoRefusedError("This file holds sound but no picture. Choose a video.", code="no_picture")
     if container.demuxer == "mov" and _index_end(media) > total_bytes:
         raise _cut_short()
     found = ProbedVideo(
@@ -176,15 +168,15 @@ def _jpeg(picture: Image.Image) -> bytes:
     return buffer.getvalue()
 
 
-def _cut_short() -> UnusableVideoError:
-    return UnusableVideoError(
+def _cut_short() -> VideoRefusedError:
+    return VideoRefusedError(
         "This video is cut short: its end is missing. It may not have finished copying or exporting. "
         "Export or copy it again, then choose it once more.",
         code="truncated",
     )
 
 
-def _damaged() -> UnusableVideoError:
-    return UnusableVideoError(
+def _damaged() -> VideoRefusedError:
+    return VideoRefusedError(
         "This video is damaged and cannot be read. Export it again, then choose it once more.", code="damaged"
     )
