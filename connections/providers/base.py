@@ -15,7 +15,7 @@ from typing import Protocol
 
 @dataclass(frozen=True)
 class TokenGrant:
-    """What a provider gives for a code or a refresh token. Lifetimes are remaining time, as the provider stated them."""
+    """What a provider gives for a code or a refresh token. Lifetimes are remaining time, as the provider states them."""
 
     account_id: str
     access_token: str = field(repr=False)
@@ -132,7 +132,7 @@ class PublishJob:
 
 @dataclass(frozen=True)
 class ChunkReceipt:
-    """The provider's answer to a chunk: what it holds now (None if it did not say), and whether that is the whole file."""
+    """The provider's answer to a chunk: what it holds (None if it did not say), and whether that is the whole file."""
 
     is_complete: bool
     stored_bytes: int | None
@@ -282,6 +282,7 @@ class Provider(Protocol):
     required_scopes: frozenset[str]
     publish_scopes: Mapping[PublishMode, str]
     privacy_labels: Mapping[str, str]
+    public_privacy_levels: frozenset[str]
     caption_limit: int
     max_video_bytes: int
     video_rules: VideoRules

@@ -58,7 +58,8 @@ class Http:
     """Sends requests through one session for each process. Safe to share between threads.
 
     Nothing is repeated, no redirect is followed, no cookie is kept, and neither `.netrc` nor proxy variables count.
-    `read_timeout` (seconds) limits each wait on the socket, in both directions, and the reading of an answer's body.
+    `connect_timeout` (seconds) also limits the sending of each piece of data on a new connection, `read_timeout` each
+    wait for the answer and the reading of its body.
     """
 
     def __init__(
@@ -74,7 +75,7 @@ class Http:
         url: str,
         *,
         headers: Mapping[str, str] | None = None,
-        data: bytes | Iterable[bytes] | None = None,
+        data: bytes | Iterable[memoryview] | None = None,
         is_body_needed: bool = True,
     ) -> Answer:
         """Send one request to exactly `url` and return the whole answer, whatever its status.
@@ -103,7 +104,7 @@ class Http:
         method: str,
         url: str,
         headers: Mapping[str, str],
-        data: bytes | Iterable[bytes] | None,
+        data: bytes | Iterable[memoryview] | None,
         *,
         is_body_needed: bool,
     ) -> Answer:

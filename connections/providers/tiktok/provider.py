@@ -10,7 +10,7 @@ from connections.providers.base import Chunk, ChunkPlan, ChunkReceipt, Explanati
 from connections.providers.tiktok import chunks, explanations, oauth, upload
 from connections.providers.tiktok.client import TikTokClient
 from connections.providers.tiktok.hosts import UploadHosts
-from connections.providers.tiktok.http import Http
+from connections.providers.tiktok.http import READ_TIMEOUT_S, Http
 from connections.providers.tiktok.oauth import App, TikTokAuthorizer
 from connections.providers.tiktok.rules import POSTING_RULES, VIDEO_RULES
 
@@ -42,6 +42,7 @@ class TikTokProvider:
             "SELF_ONLY": "Only me",
         }
     )
+    public_privacy_levels = frozenset({"PUBLIC_TO_EVERYONE"})
     caption_limit = 2200
     max_video_bytes = chunks.MAX_VIDEO_BYTES
     video_rules = VIDEO_RULES
@@ -54,6 +55,9 @@ class TikTokProvider:
         self._pkce = pkce
         self._hosts = UploadHosts(upload_hosts, api_url=app.api_url)
         self._http = Http()
+        self._upload_http = Http(
+            connect_timeout=READ_TIMEOUT_S
+        )  # a slow line may need long for a piece of a chunk
 
     @classmethod
     def from_settings(cls) -> TikTokProvider:
@@ -134,7 +138,7 @@ class TikTokProvider:
     ) -> ChunkReceipt:
         """Send one chunk as `upload.send_chunk` says. Raises ProviderError, ValueError, and what `blocks` raises."""
         return upload.send_chunk(
-            self._http,
+            self._upload_http,
             self._hosts,
             upload_url=upload_url,
             chunk=chunk,

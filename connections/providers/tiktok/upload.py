@@ -8,13 +8,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from connections.errors import ProviderError, UploadExpiredError, UploadRangeError
+from connections.errors import ProviderError, TransportError, UploadExpiredError, UploadRangeError
 from connections.providers.base import Chunk, ChunkReceipt
 from connections.providers.tiktok.errors import error_from, read_refusal, without_secrets
 from connections.providers.tiktok.hosts import UploadHosts
 from connections.providers.tiktok.http import Answer, Http
 from connections.providers.tiktok.parsing import decode_json
 
+_PIECE_BYTES = (
+    256 * 1024
+)  # the time-out counts for what is handed to the socket at once, so that has to be small
 _PROGRESS = re.compile(r"bytes\s+0-(-?\d{1,19})/(\d{1,19})")
 
 
@@ -32,24 +35,30 @@ class _Body:
     def __init__(self, blocks: Iterable[bytes], size: int) -> None:
         self._blocks = blocks
         self._size = size
+        self.is_cut = False
+        """Whether sending began and did not come to the end."""
 
     def __len__(self) -> int:
         return self._size
 
-    def __iter__(self) -> Iterator[bytes]:
+    def __iter__(self) -> Iterator[memoryview]:
+        self.is_cut = True
         try:
-            yield from _exactly(self._blocks, self._size)
+            yield from _pieces(self._blocks, self._size)
+            self.is_cut = False
         except Exception as error:
             raise _SourceError(error) from None
 
 
-def _exactly(blocks: Iterable[bytes], size: int) -> Iterator[bytes]:
+def _pieces(blocks: Iterable[bytes], size: int) -> Iterator[memoryview]:
     sent = 0
     for block in blocks:
         sent += len(block)
         if sent > size:
             raise ValueError(f"the blocks hold more than the chunk's {size} bytes")
-        yield block
+        view = memoryview(block)
+        for start in range(0, len(view), _PIECE_BYTES):
+            yield view[start : start + _PIECE_BYTES]
     if sent < size:
         raise ValueError(f"the blocks ended after {sent} of the chunk's {size} bytes")
 
@@ -83,6 +92,8 @@ def send_chunk(
     except _SourceError as wrapped:
         source_error = wrapped.error
     else:
+        if answer.is_success and body.is_cut:
+            raise TransportError("TikTok answered before it had the whole chunk", http_status=answer.status)
         return _receipt(answer, chunk, total_bytes, upload_url)
     raise source_error
 
