@@ -2,23 +2,57 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 from django.http import HttpRequest
 
+from accounts.models import Membership, Workspace
+from accounts.workspaces import remembered_membership
 
-def workspaces(request: HttpRequest) -> dict[str, Any]:
-    """Give templates `membership` and `workspace` (None outside of one) and `my_memberships`, read only when used."""
-    membership = getattr(request, "membership", None)
-    user = getattr(request, "user", None)
 
-    def my_memberships() -> Any:
+class Frame:
+    """The page frame of one request: read only by the templates that show it, each fact at most once."""
+
+    def __init__(self, request: HttpRequest) -> None:
+        self._request = request
+
+    @cached_property
+    def memberships(self) -> list[Membership]:
+        """The user's workspaces with their roles, by name."""
+        user = getattr(self._request, "user", None)
         if user is None or not user.is_authenticated:
             return []
-        return user.memberships.select_related("workspace").order_by("workspace__name")
+        return list(user.memberships.select_related("workspace").order_by("workspace__name", "pk"))
 
+    @cached_property
+    def membership(self) -> Membership | None:
+        """The membership that the page stands in; on a page outside of workspaces, that of the one used last."""
+        inside: Membership | None = getattr(self._request, "membership", None)
+        return inside or remembered_membership(self._request, self.memberships)
+
+    @property
+    def workspace(self) -> Workspace | None:
+        """The workspace that the side bar is about."""
+        return self.membership.workspace if self.membership else None
+
+    @cached_property
+    def unconfirmed_email(self) -> str:
+        """The user's address while it waits for confirmation, else empty."""
+        user = getattr(self._request, "user", None)
+        if user is None or not user.is_authenticated:
+            return ""
+        address = user.emailaddress_set.filter(primary=True, verified=False).first()
+        return address.email if address else ""
+
+
+def workspaces(request: HttpRequest) -> dict[str, Any]:
+    """Give templates `membership` and `workspace` (None outside of one), `my_memberships` and `frame`, read when used."""
+    membership = getattr(request, "membership", None)
+    frame = Frame(request)
     return {
         "membership": membership,
         "workspace": membership.workspace if membership else None,
-        "my_memberships": my_memberships,
+        "my_memberships": lambda: frame.memberships,
+        "frame": frame,
     }

@@ -130,3 +130,26 @@ class Membership(TenantModel):
     def can(self, at_least: Role) -> bool:
         """Whether this member may do what `at_least` may."""
         return Role(self.role).covers(at_least)
+
+    @property
+    def can_publish(self) -> bool:
+        """Whether this member creates and publishes posts."""
+        return self.can(Role.EDITOR)
+
+    @property
+    def can_manage(self) -> bool:
+        """Whether this member manages connections, members and settings."""
+        return self.can(Role.ADMIN)
+
+    @property
+    def is_owner(self) -> bool:
+        """Whether this member owns the workspace."""
+        return self.role == Role.OWNER
+
+    def can_assign(self, other: Membership, role: Role) -> bool:
+        """Whether this member may give `other` the role: admins manage those below owner, owners everybody."""
+        return self.can_manage and (self.is_owner or (not other.is_owner and role != Role.OWNER))
+
+    def can_remove(self, other: Membership) -> bool:
+        """Whether this member may take `other` out; leaving by oneself is everybody's right."""
+        return self.pk == other.pk or (self.can_manage and (self.is_owner or not other.is_owner))

@@ -1,0 +1,108 @@
+"""Making workspaces, remembering the one in use, and changing who may do what in them."""
+
+from __future__ import annotations
+
+import secrets
+import uuid
+from collections.abc import Sequence
+
+from django.db import IntegrityError, transaction
+from django.http import HttpRequest
+from django.utils.text import slugify
+
+from accounts.models import Membership, Role, User, Workspace
+
+SESSION_KEY = "workspace_id"
+SLUG_ATTEMPTS = 8
+
+
+class LastOwnerError(Exception):
+    """A workspace always keeps an owner: its last one neither leaves nor steps down."""
+
+
+class RoleChangeError(Exception):
+    """This member may not make that change."""
+
+
+def create_workspace(*, name: str, owner: User) -> Workspace:
+    """Save a workspace with `owner` in it, under a slug made from its name, in one transaction."""
+    base = slugify(name)[:40].strip("-") or "workspace"
+    for attempt in range(SLUG_ATTEMPTS):
+        slug = base if attempt == 0 else f"{base}-{secrets.token_hex(3)}"
+        try:
+            with transaction.atomic():
+                workspace = Workspace.objects.create(name=name, slug=slug)
+                Membership.objects.create(workspace=workspace, user=owner, role=Role.OWNER)
+        except IntegrityError:
+            if not Workspace.objects.filter(slug=slug).exists():
+                raise
+        else:
+            return workspace
+    raise RuntimeError(f"No free slug found in {SLUG_ATTEMPTS} tries")
+
+
+def create_personal_workspace(*, user: User) -> Workspace:
+    """Make the workspace that a new account starts with, named after its person."""
+    return create_workspace(name=f"{user.get_full_name().split('@')[0][:60]}'s workspace", owner=user)
+
+
+def remember_workspace(request: HttpRequest, workspace: Workspace) -> None:
+    """Note in the session that this workspace was used last. Polls of a page in the background don't count."""
+    used = str(workspace.pk)
+    if request.headers.get("HX-Request") or request.session.get(SESSION_KEY) == used:
+        return
+    request.session[SESSION_KEY] = used
+
+
+def remembered_membership(request: HttpRequest, memberships: Sequence[Membership]) -> Membership | None:
+    """Return the membership of the workspace used last, else of the one joined first, None without any."""
+    last = request.session.get(SESSION_KEY) if hasattr(request, "session") else None
+    for membership in memberships:
+        if str(membership.workspace_id) == last:
+            return membership
+    return min(memberships, key=lambda membership: membership.created_at, default=None)
+
+
+def change_role(*, actor: Membership, membership_id: uuid.UUID, role: Role) -> Membership:
+    """Give a member of the actor's workspace another role.
+
+    Raises RoleChangeError if the actor may not, LastOwnerError if no owner would be left, Membership.DoesNotExist.
+    """
+    with transaction.atomic():
+        actor, membership = _lock_members(actor, membership_id)
+        if not actor.can_assign(membership, role):
+            raise RoleChangeError("Only an owner can make or change an owner.")
+        if role != Role.OWNER:
+            _keep_an_owner(membership)
+        membership.role = role
+        membership.save(update_fields=["role"])
+    return membership
+
+
+def remove_member(*, actor: Membership, membership_id: uuid.UUID) -> Membership:
+    """Take a member out of the actor's workspace; everybody may take out themselves.
+
+    Raises RoleChangeError if the actor may not, LastOwnerError if no owner would be left, Membership.DoesNotExist.
+    """
+    with transaction.atomic():
+        actor, membership = _lock_members(actor, membership_id)
+        if not actor.can_remove(membership):
+            raise RoleChangeError("Only an owner can remove an owner.")
+        _keep_an_owner(membership)
+        membership.delete()
+    return membership
+
+
+def _lock_members(actor: Membership, membership_id: uuid.UUID) -> tuple[Membership, Membership]:
+    """Re-read both under the workspace's lock, so that two owners can't each step down believing in the other."""
+    workspace = Workspace.objects.select_for_update().get(pk=actor.workspace_id)
+    members = workspace.memberships.select_related("user")
+    return members.get(pk=actor.pk), members.get(pk=membership_id)
+
+
+def _keep_an_owner(leaving: Membership) -> None:
+    others = Membership.objects.filter(workspace_id=leaving.workspace_id, role=Role.OWNER).exclude(
+        pk=leaving.pk
+    )
+    if leaving.role == Role.OWNER and not others.exists():
+        raise LastOwnerError("A workspace needs an owner. Make somebody else an owner first.")
