@@ -1,0 +1,61 @@
+"""uvicorn, with the connection within reach of the application and a quick, clean end."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+from collections.abc import Generator
+from types import FrameType
+
+import uvicorn
+from starlette.types import ASGIApp
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+GRACE_SECONDS = 1
+KEEP_ALIVE_SECONDS = 75
+
+
+class Protocol(HttpToolsProtocol):
+    """Puts the transport into the ASGI scope, so that a fault can break the connection."""
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self.scope["sandbox.transport"] = self.transport  # type: ignore[typeddict-unknown-key]
+
+
+class Server(uvicorn.Server):
+    """Ends with status 0 on SIGTERM and SIGINT, where uvicorn would raise the signal once more."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        handled = (signal.SIGTERM, signal.SIGINT)
+        before = {sig: signal.signal(sig, self._leave) for sig in handled}
+        try:
+            yield
+        finally:
+            for sig, handler in before.items():
+                signal.signal(sig, handler)
+
+    def _leave(self, sig: int, frame: FrameType | None) -> None:
+        self.should_exit = True
+
+
+def serve(app: ASGIApp, *, host: str, port: int) -> bool:
+    """Serve until told to end; False if the port could not be taken."""
+    config = uvicorn.Config(
+        app,
+        host=host,
+        port=port,
+        http=Protocol,
+        loop="asyncio",
+        ws="none",
+        lifespan="on",
+        access_log=False,
+        log_level="warning",
+        server_header=False,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+    )
+    server = Server(config)
+    server.run()
+    return server.started
