@@ -11,6 +11,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from connections.errors import ProviderError
+from connections.providers.base import PublishStatus
 from publishing.models import Attempt, Delivery
 
 
@@ -54,7 +55,9 @@ def announced_attempt(delivery: Delivery, step: str, **detail: Any) -> Iterator[
     _finish(row)
 
 
-def note(delivery: Delivery, step: str, outcome: str, *, message: str = "", **detail: Any) -> None:
+def note(
+    delivery: Delivery, step: str, outcome: str, *, message: str = "", log_id: str = "", **detail: Any
+) -> None:
     """Write something that happened at once, such as a person's decision."""
     now = timezone.now()
     Attempt.objects.create(
@@ -65,31 +68,40 @@ def note(delivery: Delivery, step: str, outcome: str, *, message: str = "", **de
         finished_at=now,
         outcome=outcome,
         message=message,
+        log_id=log_id[:80],
         detail=detail,
     )
 
 
-def note_status(
-    delivery: Delivery, *, outcome: str, started_at: datetime, log_id: str, **detail: Any
-) -> None:
+def note_status(delivery: Delivery, status: PublishStatus, *, started_at: datetime) -> None:
     """Write a status answer; equal answers in a row are kept as one with a count."""
+    row = Attempt(
+        step="status",
+        outcome=(status.fail_reason or status.phase.value)[:80],
+        log_id=status.log_id[:80],
+        detail={} if status.stored_bytes is None else {"stored_bytes": status.stored_bytes},
+        started_at=started_at,
+    )
+    _write_or_count(delivery, row)
+
+
+def note_error(delivery: Delivery, step: str, error: ProviderError, *, started_at: datetime) -> None:
+    """Write a failed call; the same failure several times in a row is kept as one with a count."""
+    row = Attempt(step=step, started_at=started_at)
+    _describe(row, error)
+    _write_or_count(delivery, row)
+
+
+def _write_or_count(delivery: Delivery, row: Attempt) -> None:
     now = timezone.now()
     last = delivery.attempts.order_by("-started_at").values("pk", "step", "outcome").first()
-    if last is not None and (last["step"], last["outcome"]) == ("status", outcome):
+    if last is not None and (last["step"], last["outcome"]) == (row.step, row.outcome):
         Attempt.objects.filter(pk=last["pk"]).update(
-            repeat_count=F("repeat_count") + 1, finished_at=now, log_id=log_id, detail=detail
+            repeat_count=F("repeat_count") + 1, finished_at=now, log_id=row.log_id, detail=row.detail
         )
         return
-    Attempt.objects.create(
-        workspace_id=delivery.workspace_id,
-        delivery=delivery,
-        step="status",
-        started_at=started_at,
-        finished_at=now,
-        outcome=outcome,
-        log_id=log_id,
-        detail=detail,
-    )
+    row.workspace_id, row.delivery, row.finished_at = delivery.workspace_id, delivery, now
+    row.save(force_insert=True)
 
 
 def _describe(row: Attempt, error: ProviderError) -> None:
@@ -100,4 +112,4 @@ def _describe(row: Attempt, error: ProviderError) -> None:
 
 def _finish(row: Attempt) -> None:
     row.finished_at = timezone.now()
-    row.save()
+    row.save(force_insert=row._state.adding)

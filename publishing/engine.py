@@ -21,6 +21,7 @@ from connections.errors import (
     RateLimitError,
     RejectedError,
 )
+from connections.limits import LocalLimitError
 from connections.providers import provider_for
 from publishing import ending, polling, preparing, sending
 from publishing.attempts import note
@@ -91,6 +92,9 @@ def _recover(delivery: Delivery, error: ProviderError) -> str:
     if delivery.state in {DeliveryState.PUBLISHED, DeliveryState.IN_INBOX}:
         return _recover_after_end(delivery, error)
     match error:
+        case LocalLimitError():
+            delivery.release(wake_in=error.wait, claim_count=0)
+            return "keeps the rate limit"
         case CapError():
             return _wait_for_cap(delivery, error)
         case RateLimitError():

@@ -9,10 +9,12 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from connections.clients import call
+from connections.errors import ProviderError
+from connections.limits import take
 from connections.providers import provider_for
-from connections.providers.base import FailureClass, PublishMode, PublishPhase, PublishStatus
+from connections.providers.base import FailureClass, Operation, PublishMode, PublishPhase, PublishStatus
 from publishing import ending
-from publishing.attempts import note_status
+from publishing.attempts import note_error, note_status
 from publishing.backoff import CAP_WAIT, POST_ID_PATIENCE, STATUS_PATIENCE, retry_wait, status_wait
 from publishing.models import Delivery
 from publishing.states import DeliveryState, HoldReason
@@ -20,20 +22,20 @@ from publishing.states import DeliveryState, HoldReason
 
 def ask(delivery: Delivery) -> PublishStatus:
     """Return the platform's word on the publish job. Raises ProviderError."""
-    return call(delivery.connection, lambda client: client.fetch_status(delivery.publish_id))
+    take(delivery.connection, Operation.STATUS)
+    started_at = timezone.now()
+    try:
+        return call(delivery.connection, lambda client: client.fetch_status(delivery.publish_id))
+    except ProviderError as error:
+        note_error(delivery, "status", error, started_at=started_at)
+        raise
 
 
 def poll(delivery: Delivery) -> str | None:
     """Ask once; follow what the answer says, or wait for the next question."""
     started_at = timezone.now()
     status = ask(delivery)
-    note_status(
-        delivery,
-        outcome=status.fail_reason or status.phase.value,
-        started_at=started_at,
-        log_id=status.log_id,
-        stored_bytes=status.stored_bytes,
-    )
+    note_status(delivery, status, started_at=started_at)
     if status.phase is PublishPhase.PUBLISHED:
         return _published(delivery, status)
     if status.phase is PublishPhase.IN_INBOX:

@@ -9,9 +9,10 @@ from django.db.models.functions import Now
 
 from connections.clients import call
 from connections.crypto import seal
+from connections.limits import take
 from connections.profiles import creator_info_for
 from connections.providers import provider_for
-from connections.providers.base import Client, CreatorInfo, PublishJob, PublishMode
+from connections.providers.base import Client, CreatorInfo, Operation, PublishJob, PublishMode
 from publishing import ending
 from publishing.attempts import announced_attempt, attempt
 from publishing.backoff import MAX_JOBS
@@ -48,6 +49,7 @@ def prepare(delivery: Delivery) -> str | None:
             message="The video file is no longer in Broadside's storage, so nothing was sent.",
             next_step="Upload the video again as a new post, or ask your operator to restore the file, then retry.",
         )
+    take(delivery.connection, Operation.START)
     creator = _look_at_creator(delivery)
     provider = provider_for(delivery.connection.provider)
     problems = [
@@ -76,6 +78,7 @@ def prepare(delivery: Delivery) -> str | None:
 def _look_at_creator(delivery: Delivery) -> CreatorInfo | None:
     if delivery.publish_mode is PublishMode.INBOX:
         return None
+    take(delivery.connection, Operation.CREATOR)
     with attempt(delivery, "creator"):
         return creator_info_for(delivery.connection, force=True)
 

@@ -29,7 +29,7 @@ from connections.providers.base import (
     PublishStatus,
 )
 from publishing import ending, polling
-from publishing.attempts import attempt
+from publishing.attempts import attempt, note
 from publishing.blocks import read_blocks
 from publishing.models import Delivery, StaleTransitionError
 from publishing.progress import tell_progress
@@ -165,10 +165,8 @@ def _commit(delivery: Delivery) -> None:
 
 def resynchronize(delivery: Delivery) -> str | None:
     """Ask the platform how much it has, and take its word. Raises ProviderError."""
-    with attempt(delivery, "resume") as row:
-        status = polling.ask(delivery)
-        row.log_id = status.log_id
-        row.detail = {"stored_bytes": status.stored_bytes, "phase": status.phase.value}
+    status = polling.ask(delivery)
+    note(delivery, "resume", status.phase.value, log_id=status.log_id, stored_bytes=status.stored_bytes)
     return _take_word(delivery, status)
 
 

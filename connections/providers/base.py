@@ -15,7 +15,7 @@ from typing import Protocol
 
 @dataclass(frozen=True)
 class TokenGrant:
-    """What a provider gives for a code or a refresh token. Lifetimes are remaining time, as the provider states them."""
+    """What a provider gives for a code or a refresh token. Lifetimes are remaining time, as it states them."""
 
     account_id: str
     access_token: str = field(repr=False)
@@ -243,6 +243,22 @@ class PostingRules:
     inbox_note: str
 
 
+class Operation(StrEnum):
+    """A call whose number a platform limits for each account."""
+
+    START = "start"
+    CREATOR = "creator"
+    STATUS = "status"
+
+
+@dataclass(frozen=True)
+class RateLimit:
+    """At most `amount` calls in any window of `period`."""
+
+    amount: int
+    period: timedelta
+
+
 class Authorizer(Protocol):
     """The OAuth side of a provider: needs the app's credentials, no user token."""
 
@@ -285,6 +301,7 @@ class Provider(Protocol):
     public_privacy_levels: frozenset[str]
     caption_limit: int
     max_video_bytes: int
+    rate_limits: Mapping[Operation, RateLimit]
     video_rules: VideoRules
     posting_rules: PostingRules
 

@@ -12,7 +12,7 @@ from connections.providers.tiktok.client import TikTokClient
 from connections.providers.tiktok.hosts import UploadHosts
 from connections.providers.tiktok.http import READ_TIMEOUT_S, Http
 from connections.providers.tiktok.oauth import App, TikTokAuthorizer
-from connections.providers.tiktok.rules import POSTING_RULES, VIDEO_RULES
+from connections.providers.tiktok.rules import POSTING_RULES, RATE_LIMITS, VIDEO_RULES
 
 
 class TikTokProvider:
@@ -47,6 +47,7 @@ class TikTokProvider:
     max_video_bytes = chunks.MAX_VIDEO_BYTES
     video_rules = VIDEO_RULES
     posting_rules = POSTING_RULES
+    rate_limits = RATE_LIMITS
 
     def __init__(
         self, app: App, *, pkce: str = "auto", upload_hosts: Iterable[str] = (".tiktokapis.com",)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from connections.providers.base import ConsentText, PostingRules, VideoRules
+from collections.abc import Mapping
+from datetime import timedelta
+from types import MappingProxyType
+
+from connections.providers.base import ConsentText, Operation, PostingRules, RateLimit, VideoRules
 
 VIDEO_RULES = VideoRules(
     containers=("mp4", "mov", "webm"),
@@ -29,3 +33,16 @@ POSTING_RULES = PostingRules(
     inbox_note="Drafts carry no caption or settings: you add them in the TikTok app when you finish the post.",
 )
 """Source: https://developers.tiktok.com/doc/content-sharing-guidelines (required wording of a posting page)"""
+
+_MINUTE = timedelta(minutes=1)
+RATE_LIMITS: Mapping[Operation, RateLimit] = MappingProxyType(
+    {
+        Operation.START: RateLimit(6, _MINUTE),
+        Operation.CREATOR: RateLimit(20, _MINUTE),
+        Operation.STATUS: RateLimit(30, _MINUTE),
+    }
+)
+"""For each user token, in a sliding window. Sources, their lines on limits:
+https://developers.tiktok.com/doc/content-posting-api-reference-direct-post
+https://developers.tiktok.com/doc/content-posting-api-reference-query-creator-info
+https://developers.tiktok.com/doc/content-posting-api-reference-get-video-status"""

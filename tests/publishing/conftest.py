@@ -1,0 +1,91 @@
+"""Rows for publishing tests: a connection, a stored video and a delivery, each asking only for what the test cares about."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.core.files.base import ContentFile
+from django.utils import timezone
+
+from accounts.models import Workspace
+from connections.crypto import seal
+from connections.models import SocialConnection
+from publishing.models import Delivery, Post, Video
+
+MakeConnection = Callable[..., SocialConnection]
+MakeVideo = Callable[..., Video]
+MakeDelivery = Callable[..., Delivery]
+
+ALL_SCOPES = ["user.info.basic", "user.info.profile", "video.list", "video.upload", "video.publish"]
+
+
+@pytest.fixture
+def make_connection() -> MakeConnection:
+    """Return a maker of active TikTok connections with live tokens."""
+
+    def make(workspace: Workspace, **fields: Any) -> SocialConnection:
+        access_token = fields.pop("access_token", f"act.{uuid.uuid4().hex}")
+        refresh_token = fields.pop("refresh_token", f"rft.{uuid.uuid4().hex}")
+        values = {
+            "provider": "tiktok",
+            "provider_account_id": f"-000{uuid.uuid4().hex}",
+            "scopes": ALL_SCOPES,
+            "access_expires_at": timezone.now() + timedelta(hours=2),
+            "refresh_expires_at": timezone.now() + timedelta(days=180),
+            "creator_info": {},
+        } | fields
+        row = SocialConnection(workspace=workspace, **values)
+        row.access_token = seal(row, "access_token", access_token)
+        row.refresh_token = seal(row, "refresh_token", refresh_token)
+        row.save()
+        return row
+
+    return make
+
+
+@pytest.fixture
+def make_video() -> MakeVideo:
+    """Return a maker of stored videos. Their bytes are no film: the engine only moves them."""
+
+    def make(workspace: Workspace, content: bytes = b"not really a film " * 100, **fields: Any) -> Video:
+        values = {
+            "original_name": "clip.mp4",
+            "content_type": "video/mp4",
+            "total_bytes": len(content),
+            "sha256": hashlib.sha256(content).hexdigest(),
+            "duration_ms": 5_000,
+            "width": 720,
+            "height": 1280,
+            "frame_rate": 30.0,
+            "container": "mp4",
+            "video_codec": "h264",
+        } | fields
+        video = Video(workspace=workspace, **values)
+        video.file.save("clip.mp4", ContentFile(content), save=False)
+        video.save()
+        return video
+
+    return make
+
+
+@pytest.fixture
+def make_delivery(make_connection: MakeConnection, make_video: MakeVideo) -> MakeDelivery:
+    """Return a maker of deliveries, due now unless `wake_at` says otherwise."""
+
+    def make(workspace: Workspace, **fields: Any) -> Delivery:
+        connection = fields.pop("connection", None) or make_connection(workspace)
+        video = fields.pop("video", None) or make_video(workspace)
+        post = Post.objects.create(workspace=workspace, video=video, caption=fields.pop("caption", "hello"))
+        values = {
+            "options": {"privacy_level": "SELF_ONLY"},
+            "total_bytes": video.total_bytes,
+            "wake_at": timezone.now() - timedelta(seconds=1),
+        } | fields
+        return Delivery.objects.create(workspace=workspace, post=post, connection=connection, **values)
+
+    return make

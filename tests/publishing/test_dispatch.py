@@ -1,0 +1,131 @@
+"""The doorbell: what is rung for, in which order, and how often."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from datetime import timedelta
+
+import pytest
+from django.db import connection as database
+from django.utils import timezone
+from kombu.exceptions import OperationalError
+
+from config import celery_app
+from publishing import dispatch, tasks
+from publishing.models import Delivery
+from publishing.states import DeliveryState
+
+pytestmark = pytest.mark.django_db
+
+
+def _age_rings(seconds: float) -> None:
+    Delivery.objects.update(rung_at=timezone.now() - timedelta(seconds=seconds))
+
+
+def test_pick_due_takes_what_is_awake_and_free(acme, make_delivery):
+    due = make_delivery(acme)
+    make_delivery(acme, wake_at=None)
+    make_delivery(acme, wake_at=timezone.now() + timedelta(minutes=1))
+    make_delivery(acme, lease_token=uuid.uuid4(), lease_until=timezone.now() + timedelta(minutes=1))
+
+    assert [ring.delivery_id for ring in dispatch.pick_due()] == [due.pk]
+
+
+def test_pick_due_does_not_ring_twice_in_a_row(acme, make_delivery):
+    make_delivery(acme)
+    dispatch.pick_due()
+
+    assert dispatch.pick_due() == []
+
+
+def test_pick_due_rings_again_for_a_lost_message(acme, make_delivery):
+    delivery = make_delivery(acme)
+    dispatch.pick_due()
+    _age_rings(dispatch.RING_AGAIN.total_seconds() + 1)
+
+    assert [ring.delivery_id for ring in dispatch.pick_due()] == [delivery.pk]
+
+
+def test_pick_due_deals_one_workspace_after_another(acme, rival, make_delivery, make_connection, monkeypatch):
+    monkeypatch.setattr(dispatch, "MAX_RUNG", 4)
+    ours = make_connection(acme)
+    for _ in range(10):
+        make_delivery(acme, connection=ours, wake_at=timezone.now() - timedelta(hours=1))
+    late = make_delivery(rival)
+
+    picked = {ring.delivery_id for ring in dispatch.pick_due()}
+
+    assert late.pk in picked
+    assert len(picked) == 4
+
+
+def test_pick_due_leaves_a_full_queue_alone(acme, make_delivery, make_connection, monkeypatch):
+    monkeypatch.setattr(dispatch, "MAX_RUNG", 3)
+    ours = make_connection(acme)
+    for _ in range(5):
+        make_delivery(acme, connection=ours)
+
+    first, second = dispatch.pick_due(), dispatch.pick_due()
+
+    assert (len(first), len(second)) == (3, 0)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_dispatchers_at_once_ring_each_row_once(acme, make_delivery, make_connection):
+    ours = make_connection(acme)
+    rows = {make_delivery(acme, connection=ours).pk for _ in range(30)}
+    start = threading.Barrier(4)
+    rung: list[uuid.UUID] = []
+
+    def run() -> None:
+        start.wait()
+        try:
+            rung.extend(ring.delivery_id for ring in dispatch.pick_due())
+        finally:
+            database.close()
+
+    threads = [threading.Thread(target=run) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=20)
+
+    assert sorted(rung) == sorted(rows)
+
+
+@pytest.mark.parametrize(
+    ("state", "queue"),
+    [
+        (DeliveryState.SCHEDULED, "uploads"),
+        (DeliveryState.UPLOADING, "uploads"),
+        (DeliveryState.PROCESSING, "polls"),
+        (DeliveryState.PUBLISHED, "polls"),
+    ],
+)
+def test_dispatch_sends_each_state_to_its_queue(acme, make_delivery, state, queue):
+    make_delivery(acme, state=state)
+
+    dispatch.dispatch()
+
+    with celery_app.connection_for_read() as broker:
+        message = broker.SimpleQueue(queue).get(block=False)
+    assert message.payload[1].keys() == {"delivery_id"}
+
+
+def test_ring_on_commit_survives_a_dead_broker(
+    acme, make_delivery, django_capture_on_commit_callbacks, monkeypatch, caplog
+):
+    delivery = make_delivery(acme)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OperationalError("connection refused")
+
+    monkeypatch.setattr(tasks.upload_delivery, "apply_async", refuse)
+
+    with django_capture_on_commit_callbacks(execute=True):
+        dispatch.ring_on_commit(delivery)
+
+    assert "broker is down" in caplog.text
+    _age_rings(dispatch.RING_AGAIN.total_seconds() + 1)
+    assert [ring.delivery_id for ring in dispatch.pick_due()] == [delivery.pk]
