@@ -16,7 +16,7 @@ from sandbox.settings import PROFILES
 from sandbox.world import World
 
 DEFAULT_KEY = "sbdemo0000000000"
-DEFAULT_SECRET = "sandbox-demo-secret"
+DEFAULT_SECRET = "sandbox-demo-secret"  # noqa: S105  # guards nothing but this stand-in
 
 
 def parser() -> argparse.ArgumentParser:
@@ -26,13 +26,17 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--host", default="127.0.0.1", help="address to listen on")
     p.add_argument("--port", type=int, default=int(env("SANDBOX_PORT", "8787")))
     p.add_argument("--data-dir", type=Path, default=Path(env("SANDBOX_DATA_DIR", ".data/sandbox")))
-    p.add_argument("--base-url", default=env("SANDBOX_BASE_URL", ""), help="how clients reach us; default: as they did")
+    p.add_argument(
+        "--base-url", default=env("SANDBOX_BASE_URL", ""), help="how clients reach us; default: as they did"
+    )
     p.add_argument("--profile", choices=sorted(PROFILES), default=env("SANDBOX_PROFILE", "strict"))
     p.add_argument("--client-key", default=env("SANDBOX_CLIENT_KEY", DEFAULT_KEY))
     p.add_argument("--client-secret", default=env("SANDBOX_CLIENT_SECRET", DEFAULT_SECRET))
     p.add_argument("--app-name", default=env("SANDBOX_APP_NAME", "Demo app"))
     p.add_argument("--platform", choices=["desktop", "web"], default=env("SANDBOX_PLATFORM", "desktop"))
-    p.add_argument("--redirect-uri", action="append", default=[], help="repeatable; none means any loopback address")
+    p.add_argument(
+        "--redirect-uri", action="append", default=[], help="repeatable; none means any loopback address"
+    )
     p.add_argument("--webhook-url", default=env("SANDBOX_WEBHOOK_URL", ""))
     p.add_argument("--verified-domain", action="append", default=[], help="repeatable, for PULL_FROM_URL")
     p.add_argument("--verified-prefix", action="append", default=[], help="repeatable, for PULL_FROM_URL")
@@ -66,7 +70,8 @@ def main() -> int:
     )
     world.base_url = options.base_url.rstrip("/")
     address = options.base_url or f"http://{options.host}:{options.port}"
-    print(f"sandbox on {address} (profile {options.profile})", flush=True)
+    sys.stdout.write(f"sandbox on {address} (profile {options.profile})\n")
+    sys.stdout.flush()
     return 0 if serve(Sandbox(world), host=options.host, port=options.port) else 1
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sandbox.models import App, Creator, Grant, Token
-from sandbox.wire import BAD_TOKEN, NO_SCOPE, Answer, ApiError, Request, bearer, dump
+from sandbox.wire import NO_SCOPE, UNKNOWN_CALLER, Answer, ApiError, Request, bearer, dump
 from sandbox.world import World
 
 
@@ -25,11 +25,11 @@ def identify(world: World, request: Request) -> Caller:
     """Who the bearer token speaks for. ApiError 401: nobody."""
     token = world.find_token(bearer(request), "access")
     if token is None:
-        raise ApiError(401, "access_token_invalid", BAD_TOKEN)
+        raise ApiError(401, "access_token_invalid", UNKNOWN_CALLER)
     grant = world.grants[token.grant]
     app, creator = world.apps.get(grant.client_key), world.creators.get(grant.handle)
     if app is None or creator is None:
-        raise ApiError(401, "access_token_invalid", BAD_TOKEN)
+        raise ApiError(401, "access_token_invalid", UNKNOWN_CALLER)
     request.notes |= {"creator": creator.handle, "token": f"…{token.digest[-6:]}"}
     return Caller(app, creator, grant, token)
 
@@ -56,7 +56,9 @@ def require_rate(world: World, request: Request, caller: Caller) -> None:
         return
     if not world.windows.admit((request.endpoint, caller.token.digest), limit, world.now()):
         retry = {} if settings.retry_after is None else {"Retry-After": str(settings.retry_after)}
-        raise ApiError(429, "rate_limit_exceeded", "The API rate limit was exceeded. Please try again later.", retry)
+        raise ApiError(
+            429, "rate_limit_exceeded", "The API rate limit was exceeded. Please try again later.", retry
+        )
 
 
 async def json_body(world: World, request: Request) -> dict[str, Any]:

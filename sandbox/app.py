@@ -60,7 +60,9 @@ class Sandbox:
         else:
             await self._serve(*route, scope, receive, send)
 
-    async def _serve(self, endpoint: str, handler: Handler, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _serve(
+        self, endpoint: str, handler: Handler, scope: Scope, receive: Receive, send: Send
+    ) -> None:
         request = Request(scope, receive, endpoint, new_log_id())
         started = time.perf_counter()
         answer: Answer | None = None
@@ -89,13 +91,14 @@ class Sandbox:
             raise
         except Exception:
             log.exception("%s failed", request.endpoint)
-            if request.endpoint in FLAT_ENDPOINTS:
-                error = FlatError("server_error", "Internal error.", 500)
-                answer = oauth.flat_refusal(self.world, request, error)
-            else:
-                answer = refusal(self.world, request, ApiError(500, "internal_error", "Internal error."))
+            answer = self._internal_error(request)
         answer.headers["x-tt-logid"] = request.log_id
         return answer
+
+    def _internal_error(self, request: Request) -> Answer:
+        if request.endpoint in FLAT_ENDPOINTS:
+            return oauth.flat_refusal(self.world, request, FlatError("server_error", "Internal error.", 500))
+        return refusal(self.world, request, ApiError(500, "internal_error", "Internal error."))
 
     async def _facts(self, request: Request) -> dict[str, Any]:
         """What fault rules can match on, found out without any effect."""

@@ -28,7 +28,7 @@ class Sink:
     async def catch_up(self, size: int) -> None:
         """Count the `size` bytes that an earlier process kept; without the bytes there is no digest any more."""
         if self._path is not None and self._path.exists():
-            await asyncio.get_running_loop().run_in_executor(_disk, self._read_back, size)
+            await asyncio.get_running_loop().run_in_executor(_disk, self._read_back, self._path, size)
         if self.size < size:
             self.size, self._digest = size, None
 
@@ -48,9 +48,8 @@ class Sink:
         self.size += chunk.size
         self._digest = chunk.digest
 
-    def _read_back(self, size: int) -> None:
-        assert self._path is not None
-        with self._path.open("rb") as file:
+    def _read_back(self, path: Path, size: int) -> None:
+        with path.open("rb") as file:
             while block := file.read(min(BATCH_BYTES, size - self.size)):
                 self.size += len(block)
                 if self._digest:

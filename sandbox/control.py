@@ -202,7 +202,9 @@ class ControlApi:
     async def expire_tokens(self, request: Request) -> Any:
         """End the life of tokens now: `{"purpose": "access" | "refresh"}`, access if absent."""
         body = await _body(request)
-        return self._end_tokens(request, body.get("purpose", "access"), lambda t: setattr(t, "expires_at", 0.0))
+        return self._end_tokens(
+            request, body.get("purpose", "access"), lambda t: setattr(t, "expires_at", 0.0)
+        )
 
     async def kill_tokens(self, request: Request) -> Any:
         """Make tokens invalid without any event: `{"purpose": …}`, both kinds if absent."""
@@ -359,10 +361,11 @@ class ControlApi:
     # Helpers
 
     def _named(self, request: Request) -> Creator:
-        return _found(self.world.creators, request.path_params["handle"])
+        creator: Creator = _found(self.world.creators, request.path_params["handle"])
+        return creator
 
     def _task_of(self, request: Request) -> Task:
-        task = _found(self.world.tasks, request.path_params["publish_id"])
+        task: Task = _found(self.world.tasks, request.path_params["publish_id"])
         lifecycle.settle_task(self.world, task)
         return task
 
@@ -397,7 +400,11 @@ class ControlApi:
 
     def _post(self, post: Post) -> dict[str, Any]:
         lifecycle.settle_post(self.world, post)
-        return {**vars(post), "public": post.announced_at is not None, "url": f"/@{post.handle}/video/{post.post_id}"}
+        return {
+            **vars(post),
+            "public": post.announced_at is not None,
+            "url": f"/@{post.handle}/video/{post.post_id}",
+        }
 
     def _task(self, task: Task) -> dict[str, Any]:
         lifecycle.settle_task(self.world, task)

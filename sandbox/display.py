@@ -17,15 +17,29 @@ from sandbox.world import World
 
 USER_FIELDS = {
     **dict.fromkeys(
-        ("open_id", "union_id", "avatar_url", "avatar_url_100", "avatar_large_url", "display_name"), "user.info.basic"
+        ("open_id", "union_id", "avatar_url", "avatar_url_100", "avatar_large_url", "display_name"),
+        "user.info.basic",
     ),
     **dict.fromkeys(("bio_description", "profile_deep_link", "is_verified", "username"), "user.info.profile"),
     **dict.fromkeys(("follower_count", "following_count", "likes_count", "video_count"), "user.info.stats"),
 }
-VIDEO_FIELDS = (
-    "id create_time cover_image_url share_url video_description duration height width title embed_html embed_link "
-    "like_count comment_count share_count view_count"
-).split()
+VIDEO_FIELDS = {
+    "id",
+    "create_time",
+    "cover_image_url",
+    "share_url",
+    "video_description",
+    "duration",
+    "height",
+    "width",
+    "title",
+    "embed_html",
+    "embed_link",
+    "like_count",
+    "comment_count",
+    "share_count",
+    "view_count",
+}
 MAX_DESCRIPTION = 150
 DEFAULT_COUNT, MAX_COUNT, MAX_IDS = 10, 20, 20
 
@@ -43,7 +57,7 @@ async def user_info(world: World, request: Request) -> Answer:
 async def video_list(world: World, request: Request) -> Answer:
     """POST /v2/video/list/: public videos, newest first; the cursor is in milliseconds."""
     caller = authorize(world, request, "video.list")
-    fields = _fields(world, request, set(VIDEO_FIELDS))
+    fields = _fields(world, request, VIDEO_FIELDS)
     body = await json_body(world, request)
     count, cursor = body.get("max_count", DEFAULT_COUNT), body.get("cursor")
     if not _is_int(count) or not 1 <= count <= MAX_COUNT:
@@ -63,7 +77,7 @@ async def video_list(world: World, request: Request) -> Answer:
 async def video_query(world: World, request: Request) -> Answer:
     """POST /v2/video/query/: by id; ids that are foreign or not public are dropped."""
     caller = authorize(world, request, "video.list")
-    fields = _fields(world, request, set(VIDEO_FIELDS))
+    fields = _fields(world, request, VIDEO_FIELDS)
     filters = (await json_body(world, request)).get("filters")
     ids = filters.get("video_ids") if isinstance(filters, dict) else None
     if not isinstance(ids, list) or not 1 <= len(ids) <= MAX_IDS:
@@ -137,7 +151,12 @@ def _public_posts(world: World, caller: Caller) -> list[Post]:
     found = []
     for post in reversed(world.creator_posts[caller.creator.handle]):
         settle_post(world, post)
-        if post.privacy == PUBLIC and post.announced_at is not None and not post.deleted and post.media == "video":
+        if (
+            post.privacy == PUBLIC
+            and post.announced_at is not None
+            and not post.deleted
+            and post.media == "video"
+        ):
             found.append(post)
     return found
 

@@ -116,4 +116,6 @@ class Faults:
 
 def _known(names: set[Any], known: set[str], what: str) -> None:
     if strange := names - known:
-        raise FaultError(f"unknown {what}: {', '.join(sorted(map(str, strange)))}; known: {', '.join(sorted(known))}")
+        raise FaultError(
+            f"unknown {what}: {', '.join(sorted(map(str, strange)))}; known: {', '.join(sorted(known))}"
+        )

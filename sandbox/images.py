@@ -25,7 +25,9 @@ def avatar(name: str, side: int) -> bytes:
         edge + b"".join(bytes(ink if _is_inked(digest, y, x) else ground) * cell for x in range(CELLS)) + end
         for y in range(CELLS)
     ]
-    rows = [pattern[(y - margin) // cell] if margin <= y < margin + CELLS * cell else blank for y in range(side)]
+    rows = [
+        pattern[(y - margin) // cell] if margin <= y < margin + CELLS * cell else blank for y in range(side)
+    ]
     return _png(side, side, rows)
 
 
@@ -35,7 +37,8 @@ def cover(name: str, width: int = 270, height: int = 480) -> bytes:
     digest = hashlib.sha256(name.encode()).digest()
     top, bottom = _color(digest[1], 0.55, 0.75), _color(digest[1] + 40, 0.65, 0.35)
     rows = [
-        bytes(round(a + (b - a) * y / height) for a, b in zip(top, bottom, strict=True)) * width for y in range(height)
+        bytes(round(a + (b - a) * y / height) for a, b in zip(top, bottom, strict=True)) * width
+        for y in range(height)
     ]
     return _png(width, height, rows)
 
@@ -55,5 +58,6 @@ def _png(width: int, height: int, rows: list[bytes]) -> bytes:
     pixels = zlib.compress(b"".join(b"\0" + row for row in rows), 6)
     chunks = [(b"IHDR", header), (b"IDAT", pixels), (b"IEND", b"")]
     return b"\x89PNG\r\n\x1a\n" + b"".join(
-        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body)) for kind, body in chunks
+        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        for kind, body in chunks
     )

@@ -46,7 +46,12 @@ def settle_post(world: World, post: Post) -> None:
             return
         post.announced_at = world.now()
         world.save(post)
-        _tell(world, world.tasks[post.publish_id], "post.publish.publicly_available", post_id=_wire_id(world, post))
+        _tell(
+            world,
+            world.tasks[post.publish_id],
+            "post.publish.publicly_available",
+            post_id=_wire_id(world, post),
+        )
 
 
 def fail(world: World, task: Task, reason: str) -> None:

@@ -50,7 +50,8 @@ def _probe_mp4(file: IO[bytes], name: str) -> dict[str, Any]:
             scale, length = _scale_and_length(box)
             found["duration"] = length / scale
         elif kind == b"tkhd":
-            track = {"width": struct.unpack(">I", box[-8:-4])[0] >> 16, "height": struct.unpack(">I", box[-4:])[0] >> 16}
+            width, height = struct.unpack(">II", box[-8:])  # 16.16 fixed point
+            track = {"width": width >> 16, "height": height >> 16}
         elif kind == b"mdhd":
             track["scale"], track["length"] = _scale_and_length(box)
         elif kind == b"hdlr":
@@ -59,7 +60,11 @@ def _probe_mp4(file: IO[bytes], name: str) -> dict[str, Any]:
             count = struct.unpack(">I", box[4:8])[0]
             frames = sum(struct.unpack(">I", box[8 + i * 8 : 12 + i * 8])[0] for i in range(count))
             seconds = track["length"] / track["scale"]
-            found |= {"width": track["width"], "height": track["height"], "fps": frames / seconds if seconds else 0.0}
+            found |= {
+                "width": track["width"],
+                "height": track["height"],
+                "fps": frames / seconds if seconds else 0.0,
+            }
     return found
 
 

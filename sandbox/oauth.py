@@ -28,7 +28,7 @@ VERIFIER = re.compile(r"[A-Za-z0-9\-._~]{43,128}")
 
 CONTENT_TYPE = "Only `application/x-www-form-urlencoded` is accepted as Content-Type."
 MALFORMED = "The request parameters are malformed."
-NO_SECRET = "Client secret is missed in request."
+NO_CREDENTIALS = "Client secret is missed in request."
 BAD_CLIENT = "Client key or secret is incorrect."
 BAD_CODE = "Authorization code is expired."
 BAD_REDIRECT = "Redirect_uri is not matched with the uri when requesting code."
@@ -198,7 +198,7 @@ def authenticate(world: World, form: Mapping[str, str]) -> App:
     if not form.get("client_key"):
         raise FlatError("invalid_request", MALFORMED)
     if not form.get("client_secret"):
-        raise FlatError("invalid_request", NO_SECRET)
+        raise FlatError("invalid_request", NO_CREDENTIALS)
     app = world.apps.get(form["client_key"])
     if app is None or not hmac.compare_digest(app.client_secret.encode(), form["client_secret"].encode()):
         raise FlatError("invalid_client", BAD_CLIENT, 401)
@@ -214,7 +214,9 @@ def flat_refusal(world: World, request: Request, error: FlatError) -> Answer:
     return answer
 
 
-def issue_pair(world: World, grant: Grant, scopes: list[str], refresh_expires_at: float | None = None) -> dict[str, Any]:
+def issue_pair(
+    world: World, grant: Grant, scopes: list[str], refresh_expires_at: float | None = None
+) -> dict[str, Any]:
     """A new access and refresh token and the flat object that tells of them."""
     now = world.now()
     access_seconds, refresh_seconds = world.settings.token_seconds()

@@ -46,14 +46,20 @@ SHOWN_SETTINGS = (
     "webhook_speed",
     "clock_offset",
 )
-PRESETS = {
+PRESETS: dict[str, dict[str, Any]] = {
     "Next init answers 500": {"match": {"endpoint": ["video_init", "inbox_init"]}, "action": {"status": 500}},
     "Next init is done, but its answer is lost": {
         "match": {"endpoint": ["video_init", "inbox_init"]},
         "action": {"drop": "after"},
     },
-    "Next chunk breaks off": {"match": {"endpoint": "upload"}, "action": {"drop": "mid_body", "after_bytes": 65536}},
-    "Next chunk is stored, but its answer is lost": {"match": {"endpoint": "upload"}, "action": {"drop": "after"}},
+    "Next chunk breaks off": {
+        "match": {"endpoint": "upload"},
+        "action": {"drop": "mid_body", "after_bytes": 65536},
+    },
+    "Next chunk is stored, but its answer is lost": {
+        "match": {"endpoint": "upload"},
+        "action": {"drop": "after"},
+    },
     "Next three chunks answer 502": {"match": {"endpoint": "upload"}, "action": {"status": 502}, "times": 3},
     "Next status is an HTML error page": {"match": {"endpoint": "status"}, "action": {"html": True}},
     "Next refresh answers 503": {"match": {"endpoint": "token"}, "action": {"status": 503, "html": True}},
@@ -168,7 +174,14 @@ class Pages:
         w, creator, form = self.world, self._creator(request), await _form(request)
         grants = [g for g in w.grants.values() if g.handle == creator.handle and g.active]
         match form.get("do", ""):
-            case "private" | "comment_disabled" | "duet_disabled" | "stitch_disabled" | "banned" | "target" as name:
+            case (
+                "private"
+                | "comment_disabled"
+                | "duet_disabled"
+                | "stitch_disabled"
+                | "banned"
+                | "target" as name
+            ):
                 setattr(creator, name, not getattr(creator, name))
                 w.save(creator)
             case "disconnect":
@@ -224,7 +237,9 @@ class Pages:
     def _signed_image(self, request: Request, image: bytes) -> Response:
         """An image whose address still holds; 403 as from a CDN otherwise."""
         q = request.query_params
-        if not display.is_signed(self.world, request.url.path, q.get("x-expires", ""), q.get("x-signature", "")):
+        if not display.is_signed(
+            self.world, request.url.path, q.get("x-expires", ""), q.get("x-signature", "")
+        ):
             raise HTTPException(403)
         return Response(image, media_type="image/png", headers={"Cache-Control": "private, max-age=600"})
 
@@ -255,7 +270,9 @@ class Pages:
     def _shown(self, post: Post) -> dict[str, Any]:
         lifecycle.settle_post(self.world, post)
         app = self.world.apps.get(post.client_key)
-        files = [{**f, "url": f"/media/{post.post_id}/{i}" if f["name"] else ""} for i, f in enumerate(post.files)]
+        files = [
+            {**f, "url": f"/media/{post.post_id}/{i}" if f["name"] else ""} for i, f in enumerate(post.files)
+        ]
         return {
             **vars(post),
             "public": post.announced_at is not None,

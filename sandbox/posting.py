@@ -74,7 +74,9 @@ async def video_init(world: World, request: Request) -> Answer:
     body = await json_body(world, request)
     info = _checked_info(world, body.get("post_info"), VIDEO_FLAGS, {"title": MAX_CAPTION})
     source = _checked_source(world, body.get("source_info"))
-    _warn_strays(world, request, (body, {"post_info", "source_info"}), (info, VIDEO_FIELDS), (source, FILE_FIELDS))
+    _warn_strays(
+        world, request, (body, {"post_info", "source_info"}), (info, VIDEO_FIELDS), (source, FILE_FIELDS)
+    )
     _check_posting_caps(world, caller, status=403)
     _check_privacy(world, caller, info)
     return _create(world, request, caller, "direct", "video", source, info)
@@ -111,7 +113,9 @@ async def content_init(world: World, request: Request) -> Answer:
     else:
         _check_draft_caps(world, caller)
         if _version(caller.creator.app_version) < MIN_PHOTO_DRAFT_APP:
-            raise ApiError(400, "app_version_check_failed", "The TikTok app of the user is too old for photo drafts.")
+            raise ApiError(
+                400, "app_version_check_failed", "The TikTok app of the user is too old for photo drafts."
+            )
     return _create(world, request, caller, "direct" if direct else "inbox", "photo", source, info)
 
 
@@ -128,7 +132,9 @@ async def status(world: World, request: Request) -> Answer:
     data[counter] = task.stored_bytes
     if ids := lifecycle.available_ids(world, task):
         # Spelt so by TikTok (sic), and numbers of 19 digits.
-        data["publicaly_available_post_id"] = ids if world.settings.post_id_type == "number" else [str(i) for i in ids]
+        data["publicaly_available_post_id"] = (
+            ids if world.settings.post_id_type == "number" else [str(i) for i in ids]
+        )
     return success(world, request, data)
 
 
@@ -139,7 +145,9 @@ async def cancel(world: World, request: Request) -> Answer:
     request.notes["publish_id"] = task.publish_id
     lifecycle.settle_task(world, task)
     if task.status != "PROCESSING_DOWNLOAD" or task.due_at is not None:
-        raise ApiError(400, "publish_not_cancellable", "The publish is already final or cannot be cancelled anymore.")
+        raise ApiError(
+            400, "publish_not_cancellable", "The publish is already final or cannot be cancelled anymore."
+        )
     pulls.stop(task)
     lifecycle.fail(world, task, "publish_cancelled")
     return success(world, request, None)
@@ -190,7 +198,11 @@ def _checked_photos(world: World, source: Any) -> dict[str, Any]:
     if not isinstance(source, dict) or source.get("source") != "PULL_FROM_URL":
         raise error
     urls, index = source.get("photo_images"), source.get("photo_cover_index")
-    if not isinstance(urls, list) or not 1 <= len(urls) <= MAX_PHOTOS or not all(isinstance(u, str) for u in urls):
+    if (
+        not isinstance(urls, list)
+        or not 1 <= len(urls) <= MAX_PHOTOS
+        or not all(isinstance(u, str) for u in urls)
+    ):
         raise error
     if not isinstance(index, int) or isinstance(index, bool) or not 0 <= index < len(urls):
         raise error
@@ -201,7 +213,9 @@ def _warn_strays(world: World, request: Request, *known: tuple[dict[str, Any], s
     """Fields in a place where TikTok does not read them are ignored in silence; the control page tells."""
     for found, names in known:
         if strays := set(found) - names - {"urls"}:
-            world.log.warnings.append(f"{request.endpoint} {request.log_id}: ignored {', '.join(sorted(strays))}")
+            world.log.warnings.append(
+                f"{request.endpoint} {request.log_id}: ignored {', '.join(sorted(strays))}"
+            )
 
 
 def _check_posting_caps(world: World, caller: Caller, *, status: int) -> None:

@@ -87,9 +87,8 @@ async def _fetch(world: World, task: Task, index: int, url: str) -> None:
         raise
     kind = reply.headers.get("content-type", "").partition(";")[0].strip()
     facts = await _facts(world, task, name, head)
-    task.files.append(
-        {"name": name if settings.keep_bodies else "", "type": kind, "bytes": sink.size, "sha256": sink.sha256(), **facts}
-    )
+    kept = name if settings.keep_bodies else ""
+    task.files.append({"name": kept, "type": kind, "bytes": sink.size, "sha256": sink.sha256(), **facts})
 
 
 async def _facts(world: World, task: Task, name: str, head: bytes) -> dict[str, object]:
@@ -97,4 +96,6 @@ async def _facts(world: World, task: Task, name: str, head: bytes) -> dict[str, 
         if not media.is_photo(head):
             raise PullError("file_format_check_failed")
         return {}
-    return await media.probe_video(world.media_dir / name) if world.settings.keep_bodies else {"discarded": True}
+    return (
+        await media.probe_video(world.media_dir / name) if world.settings.keep_bodies else {"discarded": True}
+    )

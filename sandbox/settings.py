@@ -132,6 +132,7 @@ _DEMO: dict[str, Any] = {
 PROFILES = {"strict": {name: getattr(Settings(), name) for name in _DEMO}, "demo": _DEMO}
 """What a profile changes. Caps are generous in the demo so that one can play; rate limits hold in both."""
 
+_TAKEN: dict[str, tuple[type, ...]] = {"bool": (bool,), "float": (float, int), "int": (int,), "str": (str,)}
 _TYPES = {f.name: str(f.type) for f in fields(Settings)}
 
 
@@ -145,7 +146,7 @@ def _checked(name: str, value: Any) -> Any:
         return _checked_limits(value)
     if value is None and kind.endswith("None"):
         return None
-    wanted: tuple[type, ...] = {"bool": (bool,), "float": (float, int), "int": (int,), "str": (str,)}[kind.split(" ")[0]]
+    wanted = _TAKEN[kind.split(" ")[0]]
     if not isinstance(value, wanted) or (isinstance(value, bool) and bool not in wanted):
         raise SettingError(f"{name} is a {kind}")
     if isinstance(value, int | float) and value < 0 and name != "clock_offset":

@@ -81,7 +81,9 @@ class Store:
         if not batch:
             return
         self._db.execute("BEGIN")
-        self._db.executemany("REPLACE INTO records VALUES (?, ?, ?)", [row for row in batch if row[2] is not None])
+        self._db.executemany(
+            "REPLACE INTO records VALUES (?, ?, ?)", [row for row in batch if row[2] is not None]
+        )
         self._db.executemany(
             "DELETE FROM records WHERE kind = ? AND key = ?", [row[:2] for row in batch if row[2] is None]
         )

@@ -26,7 +26,9 @@ PRIVACY_WORDS = {
     "SELF_ONLY": "Only me",
 }
 
-_templates = Environment(loader=FileSystemLoader(HERE / "templates"), autoescape=True, undefined=StrictUndefined)
+_templates = Environment(
+    loader=FileSystemLoader(HERE / "templates"), autoescape=True, undefined=StrictUndefined
+)
 
 
 def page(name: str, status: int = 200, **context: Any) -> Answer:

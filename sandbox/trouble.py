@@ -43,7 +43,9 @@ async def serve(
         answer = _replacement(action, request, answer)
     if drop == "mid_answer":
         await send(answer.start(len(answer.body)))
-        await send({"type": "http.response.body", "body": answer.body[: len(answer.body) // 2], "more_body": True})
+        await send(
+            {"type": "http.response.body", "body": answer.body[: len(answer.body) // 2], "more_body": True}
+        )
         await asyncio.sleep(SLOW_STEP_SECONDS)
         await reset(request)
     elif rate := action.get("slow_bytes_per_second"):

@@ -156,7 +156,6 @@ async def _receive(world: World, request: Request, task: Task, first: int, last:
 async def _copy(request: Request, writer: Writer, chunk: Chunk, length: int) -> None:
     """Body to chunk. UploadError: 400 for a wrong length, 416 where a newer request took over."""
     copying = writer.copying = asyncio.current_task()
-    assert copying is not None
     try:
         while True:
             message = await request.receive()
@@ -168,7 +167,7 @@ async def _copy(request: Request, writer: Writer, chunk: Chunk, length: int) -> 
             if not message.get("more_body"):
                 break
     except asyncio.CancelledError:
-        if writer.interrupted is not copying:
+        if copying is None or writer.interrupted is not copying:
             raise
         copying.uncancel()
         raise UploadError(416, "a newer request took over") from None
@@ -184,7 +183,13 @@ async def _complete(world: World, task: Task, sink: Sink) -> None:
     name = file_name(task, 0)
     facts = await media.probe_video(world.media_dir / name) if kept else {"discarded": True}
     task.files = [
-        {"name": name if kept else "", "type": task.content_type, "bytes": sink.size, "sha256": task.sha256, **facts}
+        {
+            "name": name if kept else "",
+            "type": task.content_type,
+            "bytes": sink.size,
+            "sha256": task.sha256,
+            **facts,
+        }
     ]
     lifecycle.begin_processing(world, task)
 

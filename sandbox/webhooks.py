@@ -41,7 +41,7 @@ def emit(world: World, client_key: str, event: str, open_id: str, content: dict[
     for _ in range(2 if settings.webhook_duplicate else 1):
         delay = settings.webhook_delay_seconds
         if settings.webhook_shuffle:
-            delay += random.uniform(0, SHUFFLE_SECONDS)
+            delay += random.uniform(0, SHUFFLE_SECONDS)  # noqa: S311
         due = world.now() + delay / settings.webhook_speed
         text = json.dumps(body, separators=(",", ":"))
         hook = Hook(secrets.token_hex(8), client_key, app.webhook_url, event, text, world.now(), due)
@@ -82,7 +82,9 @@ async def _deliver(world: World, hook: Hook) -> None:
         if fault is not None:
             status, error = 0, f"fault: {fault.rule_id}"
         else:
-            status = await outbound.post(hook.url, body, headers, timeout=world.settings.webhook_timeout_seconds)
+            status = await outbound.post(
+                hook.url, body, headers, timeout=world.settings.webhook_timeout_seconds
+            )
             error = ""
     except outbound.OutboundError as problem:
         status, error = 0, str(problem)
@@ -95,7 +97,10 @@ async def _deliver(world: World, hook: Hook) -> None:
 
 
 def _retry(world: World, hook: Hook) -> None:
-    wait = min(RETRY_FIRST_SECONDS * 2 ** (len(hook.attempts) - 1), RETRY_CAP_SECONDS) / world.settings.webhook_speed
+    wait = (
+        min(RETRY_FIRST_SECONDS * 2 ** (len(hook.attempts) - 1), RETRY_CAP_SECONDS)
+        / world.settings.webhook_speed
+    )
     due = world.now() + wait
     if due - hook.created_at > GIVE_UP_SECONDS / world.settings.webhook_speed:
         hook.state = "dropped"

@@ -21,14 +21,12 @@ MAX_BODY_BYTES = 4 * 1024 * 1024
 JSON_TYPE = "application/json; charset=utf-8"
 FORM_TYPE = "application/x-www-form-urlencoded"
 
-GUIDELINES = (
-    "Please review our integration guidelines at https://developers.tiktok.com/doc/content-sharing-guidelines/"
-)
+GUIDELINES = "Please review our integration guidelines at https://developers.tiktok.com/doc/content-sharing-guidelines/"
 OWNERSHIP = (
     "Please review our URL ownership verification rules at "
     "https://developers.tiktok.com/doc/content-posting-api-media-transfer-guide"
 )
-BAD_TOKEN = "The access token is invalid or not found in the request."
+UNKNOWN_CALLER = "The access token is invalid or not found in the request."
 NO_SCOPE = "The user did not authorize the scope required for completing this request."
 POST_INFO = "The request post info is empty or incorrect"
 SOURCE_INFO = "The request source info is empty or incorrect"
@@ -67,7 +65,9 @@ class Answer:
 class ApiError(Exception):
     """A refusal in the envelope family: HTTP status, code, message."""
 
-    def __init__(self, status: int, code: str, message: str = "", headers: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, status: int, code: str, message: str = "", headers: dict[str, str] | None = None
+    ) -> None:
         super().__init__(f"{status} {code}: {message}")
         self.status = status
         self.code = code

@@ -67,7 +67,12 @@ class World:
     """Apps, creators, consents, tokens, publish tasks, posts and webhook events."""
 
     def __init__(
-        self, data_dir: Path, *, apps: list[App], profile: str = "strict", flags: Mapping[str, Any] | None = None
+        self,
+        data_dir: Path,
+        *,
+        apps: list[App],
+        profile: str = "strict",
+        flags: Mapping[str, Any] | None = None,
     ) -> None:
         """Open the state under `data_dir`. `apps` and `flags` (settings) win over what an earlier run left there."""
         self.media_dir = data_dir / "media"
@@ -76,6 +81,8 @@ class World:
         self.started_with = (profile, dict(flags or {}), [copy.deepcopy(app) for app in apps])
         self.store = Store(data_dir / "sandbox.sqlite3")
         self.agenda = Agenda()
+        self.settings = Settings()
+        self.secret = ""
         self._empty()
         self._load()
         self.settings.update({"profile": profile, **self.overrides, **self.started_with[1]})
@@ -231,10 +238,8 @@ class World:
         """Back to how this process was started, with nothing issued and nothing posted."""
         self.store.clear()
         self.agenda.clear()
-        secret = self.secret
         self._empty()
-        self.secret = secret
-        self.store.save_document("document", "secret", {"value": secret})
+        self.store.save_document("document", "secret", {"value": self.secret})
         profile, flags, apps = self.started_with
         self.settings.update({**vars(Settings()), "profile": profile, **flags})
         self._register(copy.deepcopy(apps))
@@ -248,8 +253,6 @@ class World:
             self.save(app)
 
     def _empty(self) -> None:
-        self.secret = ""
-        self.settings = Settings()
         self.overrides: dict[str, Any] = {}
         self.apps: dict[str, App] = {}
         self.creators: dict[str, Creator] = {}

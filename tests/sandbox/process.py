@@ -66,9 +66,7 @@ class SandboxProcess:
         """
         scopes = query.get("scope", "").split(",") if grant is None else grant
         form = [*query.items(), ("creator", creator), ("decision", "allow"), *(("grant", s) for s in scopes)]
-        answer = requests.post(
-            f"{self.url}/v2/auth/authorize/", data=form, allow_redirects=False, timeout=10
-        )
+        answer = requests.post(f"{self.url}/v2/auth/authorize/", data=form, allow_redirects=False, timeout=10)
         assert answer.status_code == 302, f"no redirect but {answer.status_code}: {answer.text[-600:]}"
         return dict(parse_qsl(urlsplit(answer.headers["Location"]).query, keep_blank_values=True))
 
@@ -135,7 +133,11 @@ def free_port() -> int:
 def _options(flags: dict[str, Any]) -> list[str]:
     options: list[str] = []
     for name, value in flags.pop("settings", {}).items():
-        text = {True: "true", False: "false", None: "null"}.get(value, value) if not isinstance(value, str) else value
+        text = (
+            {True: "true", False: "false", None: "null"}.get(value, value)
+            if not isinstance(value, str)
+            else value
+        )
         options += ["--set", f"{name}={text}"]
     for name, value in flags.items():
         option = f"--{name.replace('_', '-')}"
