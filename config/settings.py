@@ -4,6 +4,7 @@
 of what is missing, so that it fails at once and not at the first upload.
 """
 
+import os
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,9 @@ from django.core.exceptions import ImproperlyConfigured
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
 environ.Env.read_env(env.str("ENV_FILE", default=str(BASE_DIR / ".env")))
+if "DATABASE_URL" not in os.environ and "ENV_FILE" not in os.environ:
+    # A running demo leaves its settings here, so that `manage.py` in another terminal works on it.
+    environ.Env.read_env(BASE_DIR / env.str("DATA_DIR", default=".data") / "demo.env")
 
 DEBUG = env.bool("DEBUG", default=False)
 
@@ -31,7 +35,8 @@ def _secret(name: str, default_for_debug: str) -> str:
 SECRET_KEY = _secret("SECRET_KEY", "insecure-key-for-debug-only")
 BASE_URL = env.str("BASE_URL", default="http://127.0.0.1:8000").rstrip("/")
 _base = urlsplit(BASE_URL)
-ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=[_base.hostname or "127.0.0.1", "127.0.0.1", "localhost"])
+# The loopback names are always there: health checks ask from inside.
+ALLOWED_HOSTS = [*env.list("ALLOWED_HOSTS", default=[_base.hostname or ""]), "127.0.0.1", "localhost"]
 CSRF_TRUSTED_ORIGINS = [BASE_URL]
 
 # The keys that encrypt tokens and upload URLs: Fernet keys, the first encrypts, all decrypt.
@@ -93,9 +98,11 @@ TEMPLATES: list[dict[str, Any]] = [
 
 # --- Database, broker, cache ------------------------------------------------------------------------------------------
 
+_database = env.db("DATABASE_URL", default="postgres://broadside@127.0.0.1:5432/broadside")
 DATABASES = {
     "default": {
-        **env.db("DATABASE_URL", default="postgres://broadside@127.0.0.1:5432/broadside"),
+        **_database,
+        "OPTIONS": {"connect_timeout": 10, **_database.get("OPTIONS", {})},
         "CONN_MAX_AGE": env.int("DB_CONN_MAX_AGE", default=60),
         "CONN_HEALTH_CHECKS": True,
     }
@@ -127,7 +134,7 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 60.0,
         "options": {"expires": 60},
     },
-    "beat-heartbeat": {"task": "config.tasks.worker_heartbeat", "schedule": 5.0, "options": {"expires": 10}},
+    "beat-heartbeat": {"task": "config.tasks.record_beat", "schedule": 5.0, "options": {"expires": 10}},
 }
 
 # --- People -----------------------------------------------------------------------------------------------------------
@@ -226,6 +233,7 @@ X_FRAME_OPTIONS = "DENY"
 if env.bool("TRUST_PROXY_HEADERS", default=False):
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 SECURE_SSL_REDIRECT = env.bool("SECURE_SSL_REDIRECT", default=False)
+SECURE_REDIRECT_EXEMPT = [r"^(healthz|readyz)$"]  # asked over plain http from inside
 SECURE_HSTS_SECONDS = env.int("SECURE_HSTS_SECONDS", default=0)
 
 LANGUAGE_CODE = "en"
@@ -236,7 +244,18 @@ USE_TZ = True
 LOGGING: dict[str, Any] = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
+    "formatters": {
+        "line": {
+            "()": "config.redaction.RedactingFormatter",
+            "format": "%(asctime)s %(levelname)s %(name)s %(message)s",
+        }
+    },
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO")},
+    "loggers": {
+        # Each of these writes a line for every task, several a second, and knows nothing of deliveries.
+        "celery.app.trace": {"level": "WARNING"},
+        "celery.beat": {"level": "WARNING"},
+        "celery.worker.strategy": {"level": "WARNING"},
+    },
 }

@@ -125,6 +125,10 @@ class Cluster:
                 **as_account(self.account),
             )
 
+    def remove(self) -> None:
+        """Delete the cluster and all that is in it."""
+        shutil.rmtree(self.folder)
+
     def clear_leftovers(self) -> None:
         """End a server that outlived its runner, and remove the pid file of one that did not.
 

@@ -1,0 +1,292 @@
+"""`make demo`: everything on one machine, started in order, watched, and stopped together."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import signal
+import socket
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+import redis
+
+from config.heartbeat import BEAT, STALE_SECONDS
+from stack import StackError, keys
+from stack.console import Console
+from stack.data_dir import DataDir
+from stack.options import BASE_DIR, Options
+from stack.ports import LOOPBACK, hidden_port
+from stack.postgres import STOP_SIGNALS, Cluster
+from stack.redis_server import RedisServer
+from stack.supervisor import Program, StopRequested, Supervisor
+
+SANDBOX_KEY = "sbdemo0000000000"
+SANDBOX_SECRET = "sandbox-demo-secret"  # noqa: S105 - of our own local TikTok, the same everywhere
+CALLBACK = "/connections/tiktok/callback/"
+QUEUES = "default,uploads,polls"
+UPLOAD_THREADS = 24
+
+
+def run_demo(console: Console | None = None) -> int:
+    """Bring everything up, stay until told to stop, leave nothing running. Returns the exit status."""
+    console = console or Console()
+    options = Options.read()
+    try:
+        web_socket = options.web_socket()
+        data = DataDir(options.data_dir)
+    except StackError as error:
+        print(error, file=sys.stderr)  # noqa: T201
+        return 1
+    data.describe(f"process {os.getpid()}, http://{LOOPBACK}:{web_socket.getsockname()[1]}")
+    try:
+        with Supervisor(console, data.folder("logs")) as supervisor:
+            Demo(options, data, supervisor, web_socket).bring_up()
+            supervisor.run_until_stopped()
+    except StopRequested:
+        pass
+    except StackError as error:
+        print(error, file=sys.stderr)  # noqa: T201
+        return 1
+    finally:
+        (data.path / "demo.env").unlink(missing_ok=True)
+        data.release()
+    console.say("stopped")
+    return 0
+
+
+class Demo:
+    """The order in which things start, and the environment that each gets."""
+
+    def __init__(
+        self, options: Options, data: DataDir, supervisor: Supervisor, web_socket: socket.socket
+    ) -> None:
+        self.options = options
+        self.data = data
+        self.supervisor = supervisor
+        self.console = supervisor.console
+        self.web_socket = web_socket
+        self.url = f"http://{LOOPBACK}:{web_socket.getsockname()[1]}"
+        self.secrets, self.is_new = keys.load_or_make(data.path)
+        self.env = options.env | self._base_environment()
+        self.sandbox_url = ""
+
+    def bring_up(self) -> None:
+        """Start everything and print the addresses. Raises StackError with the cause, StopRequested."""
+        self.console.say("Starting Postgres and Redis …")
+        self._start_servers()
+        if self.options.needs_sandbox:
+            self._start_sandbox()
+        self._publish_environment()
+        self.console.say("Preparing the database …")
+        self._manage("migrate", "--no-input", "-v0")
+        self._manage("collectstatic", "--no-input", "-v0")
+        logins = (
+            self._manage("load_demo")
+            if any(BASE_DIR.glob("*/management/commands/load_demo.py"))
+            else "(TEMP)"
+        )
+        self.console.say("Starting web, worker and beat …")
+        self._start_product()
+        self._announce(logins)
+
+    # --- servers ------------------------------------------------------------------------------------------------------
+
+    def _start_servers(self) -> None:
+        starting = []
+        if not self.options.has("REDIS_URL"):
+            starting.append(self._start_redis())
+        cluster = None
+        if not self.options.has("DATABASE_URL"):
+            cluster = self._start_postgres()
+            starting.append("postgres")
+        self.supervisor.wait_ready(*starting)
+        if cluster is not None:
+            cluster.ensure_role(self.secrets["POSTGRES_PASSWORD"])
+            self.env["DATABASE_URL"] = cluster.url(self.secrets["POSTGRES_PASSWORD"])
+
+    def _start_redis(self) -> str:
+        server = RedisServer(self.data.path / "redis", hidden_port(), self.secrets["REDIS_PASSWORD"])
+        server.configure()
+        self.env["REDIS_URL"] = server.url
+        self.supervisor.start(
+            Program("redis", server.argv, {"PATH": "/usr/bin:/bin"}, server.is_ready, cwd=server.folder)
+        )
+        return "redis"
+
+    def _start_postgres(self) -> Cluster:
+        cluster = Cluster.at(
+            self.data.path,
+            port=hidden_port(),
+            superuser_password=self.secrets["POSTGRES_SUPERUSER_PASSWORD"],
+        )
+        self._settle_cluster(cluster)
+        self.supervisor.start(
+            Program(
+                "postgres",
+                cluster.argv,
+                cluster.environment(),
+                cluster.is_ready,
+                account=cluster.account,
+                stop_signals=STOP_SIGNALS,
+                death_signal=signal.SIGINT,
+            )
+        )
+        return cluster
+
+    def _settle_cluster(self, cluster: Cluster) -> None:
+        if cluster.exists:
+            cluster.clear_leftovers()
+        if cluster.exists and self.is_new:
+            # It lies outside the data folder, whose keys are gone: nothing could open what it holds.
+            self.console.say(f"Clearing {cluster.folder}: its data folder was removed.")
+            cluster.remove()
+        if not cluster.exists:
+            if not self.is_new:
+                self.console.say("No database was found in this data folder; starting with an empty one.")
+            cluster.initialize()
+
+    def _start_sandbox(self) -> None:
+        port = self.options.sandbox_port()
+        self.sandbox_url = f"http://{LOOPBACK}:{port}"
+        local = self.url.replace(LOOPBACK, "localhost")
+        argv = [sys.executable, "-m", "sandbox", "--port", str(port), "--profile", "demo"]
+        argv += ["--data-dir", str(self.data.folder("sandbox"))]
+        argv += ["--client-key", SANDBOX_KEY, "--client-secret", SANDBOX_SECRET]
+        argv += ["--redirect-uri", self.url + CALLBACK, "--redirect-uri", local + CALLBACK]
+        self.env |= {
+            "TIKTOK_CLIENT_KEY": SANDBOX_KEY,
+            "TIKTOK_CLIENT_SECRET": SANDBOX_SECRET,
+            "TIKTOK_AUTHORIZE_URL": f"{self.sandbox_url}/v2/auth/authorize/",
+            "TIKTOK_API_URL": self.sandbox_url,
+            "TIKTOK_UPLOAD_HOSTS": "",
+        }
+        self.supervisor.start(
+            Program("sandbox", argv, self.env, _answers(self.sandbox_url + "/"), cwd=BASE_DIR)
+        )
+
+    # --- the product --------------------------------------------------------------------------------------------------
+
+    def _base_environment(self) -> dict[str, str]:
+        chosen = {
+            "DEBUG": "0",
+            "BASE_URL": self.url,
+            "SECRET_KEY": self.secrets["SECRET_KEY"],
+            "MEDIA_ROOT": str(self.data.folder("media")),
+        }
+        given = self.options
+        ours = {name: value for name, value in chosen.items() if not given.has(name)}
+        if not given.has("ENCRYPTION_KEYS") and not given.has("ENCRYPTION_KEY"):
+            ours["ENCRYPTION_KEYS"] = self.secrets["ENCRYPTION_KEYS"]
+        static = str(self.data.folder("static"))
+        return ours | {"STATIC_ROOT": static, "ENV_FILE": os.devnull, "PYTHONUNBUFFERED": "1"}
+
+    def _publish_environment(self) -> None:
+        """Leave the settings for `manage.py` in another terminal. They hold secrets: for us alone."""
+        ours = {name: value for name, value in self.env.items() if os.environ.get(name) != value}
+        lines = [f"{name}={value}\n" for name, value in sorted(ours.items()) if name != "ENV_FILE"]
+        keys.write_private(self.data.path / "demo.env", "".join(lines))
+
+    def _manage(self, *words: str) -> str:
+        argv = [sys.executable, "manage.py", *words]
+        return self.supervisor.run(words[0], argv, env=self.env, cwd=BASE_DIR)
+
+    def _start_product(self) -> None:
+        celery = [sys.executable, "-m", "celery", "-A", "config"]
+        worker = ["worker", "-P", "threads", "-c", str(UPLOAD_THREADS), "-Q", QUEUES, "-n", "demo@%h"]
+        worker += ["--without-gossip", "--without-mingle", "--without-heartbeat"]
+        schedule = str(self.data.path / "celerybeat-schedule")
+        handle = self.web_socket.fileno()
+        web = [
+            sys.executable,
+            "-m",
+            "gunicorn",
+            "-c",
+            "python:stack.gunicorn",
+            "--bind",
+            f"fd://{handle}",
+            "config.wsgi",
+        ]
+        self._start("web", web, _answers(self.url + "/readyz"), pass_fds=[handle])
+        self._start("worker", celery + worker, lambda: True)  # /readyz waits for its heartbeat
+        self._start("beat", [*celery, "beat", "-s", schedule, "--pidfile="], self._beat_lives)
+        self.supervisor.wait_ready("web", "worker", "beat", "sandbox")
+
+    def _start(
+        self, name: str, argv: list[str], is_ready: Callable[[], bool], pass_fds: list[int] | None = None
+    ) -> None:
+        self.supervisor.start(Program(name, argv, self.env, is_ready, cwd=BASE_DIR, pass_fds=pass_fds or []))
+
+    def _beat_lives(self) -> bool:
+        try:
+            with redis.Redis.from_url(self.env["REDIS_URL"], socket_timeout=3) as client:
+                seen = client.get(BEAT)
+                now = client.time()[0]
+        except redis.RedisError:
+            return False
+        return seen is not None and now - float(seen) < STALE_SECONDS
+
+    # --- words --------------------------------------------------------------------------------------------------------
+
+    def _announce(self, logins: str) -> None:
+        say = self.console.say
+        say()
+        say(f"Broadside      {self.url}")
+        if self.sandbox_url:
+            say(f"Local TikTok   {self.sandbox_url}")
+        else:
+            say(f"TikTok         {self.env.get('TIKTOK_API_URL') or 'https://open.tiktokapis.com'}")
+        say(f"Data and logs  {_short(self.data.path)}")
+        say()
+        for line in logins.strip().splitlines():
+            say(line)
+        say()
+        say("Ctrl-C stops everything. `make reset` clears the data.")
+        say(f"ready {self.url}")
+
+
+def _answers(url: str) -> Callable[[], bool]:
+    """A probe: does `url` answer with success?"""
+
+    def probe() -> bool:
+        try:
+            with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310 - our own http address
+                return bool(answer.status == 200)
+        except (urllib.error.URLError, http.client.HTTPException, OSError):
+            return False
+
+    return probe
+
+
+def _short(path: Path) -> str:
+    try:
+        return f"{path.relative_to(BASE_DIR)}/"
+    except ValueError:
+        return f"{path}/"
+
+
+def reset(console: Console | None = None) -> int:
+    """Delete the demo's data. Returns the exit status."""
+    console = console or Console()
+    path = Options.read().data_dir
+    if not path.exists():
+        console.say(f"Nothing to clear: there is no {_short(path)}")
+        return 0
+    try:
+        data = DataDir(path)
+        _end_leftovers(data)
+        data.remove()
+    except StackError as error:
+        print(error, file=sys.stderr)  # noqa: T201
+        return 1
+    console.say(f"Cleared {_short(path)}")
+    return 0
+
+
+def _end_leftovers(data: DataDir) -> None:
+    cluster = Cluster.at(data.path, port=0, superuser_password="")
+    if cluster.exists:
+        cluster.clear_leftovers()

@@ -1,0 +1,77 @@
+"""What the environment and `.env` ask of the demo: ports, the data folder, and parts of one's own instead of ours."""
+
+from __future__ import annotations
+
+import os
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+
+import environ
+
+from stack import StackError
+from stack.ports import is_free, listen
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+WEB_PORT = 8000
+SANDBOX_PORT = 8787
+PORTS_TRIED = 100
+
+
+@dataclass(frozen=True)
+class Options:
+    """The caller's environment, `.env` included, and what it means for the demo."""
+
+    env: dict[str, str]
+
+    @classmethod
+    def read(cls) -> Options:
+        """From this process's environment and `.env`; the environment wins."""
+        environ.Env.read_env(os.environ.get("ENV_FILE", str(BASE_DIR / ".env")))
+        return cls(dict(os.environ))
+
+    @property
+    def data_dir(self) -> Path:
+        """Where the demo keeps everything."""
+        return (BASE_DIR / Path(self.env.get("DATA_DIR") or ".data").expanduser()).resolve()
+
+    def has(self, name: str) -> bool:
+        """Whether `name` is set to something."""
+        return bool(self.env.get(name, "").strip())
+
+    @property
+    def needs_sandbox(self) -> bool:
+        """Whether our local TikTok stands in: neither another server nor credentials for the real one are given."""
+        return not (self.has("TIKTOK_API_URL") or self.has("TIKTOK_CLIENT_KEY"))
+
+    def port(self, name: str) -> int | None:
+        """The port asked for by the variable `name`, or None. Raises StackError when it is no port."""
+        if not self.has(name):
+            return None
+        text = self.env[name].strip()
+        if not text.isdecimal() or not 1 <= int(text) <= 65535:
+            raise StackError(f"{name} is {text!r}; it must be a number from 1 to 65535.")
+        return int(text)
+
+    def web_socket(self) -> socket.socket:
+        """The listening socket of the pages: on PORT, or on the first free port from 8000."""
+        asked = self.port("PORT")
+        for port in [asked] if asked else range(WEB_PORT, WEB_PORT + PORTS_TRIED):
+            try:
+                return listen(port)
+            except OSError as error:
+                reason = error.strerror
+        if asked:
+            raise StackError(f"Port {asked}, asked for by PORT, cannot be used: {reason}. Choose another.")
+        raise StackError(f"No free port from {WEB_PORT} on. Choose one: make demo PORT=…")
+
+    def sandbox_port(self) -> int:
+        """The local TikTok's port: SANDBOX_PORT, or the first free one from 8787."""
+        asked = self.port("SANDBOX_PORT")
+        candidates = [asked] if asked else range(SANDBOX_PORT, SANDBOX_PORT + PORTS_TRIED)
+        for port in candidates:
+            if is_free(port):
+                return port
+        if asked:
+            raise StackError(f"Port {asked}, asked for by SANDBOX_PORT, is taken. Choose another.")
+        raise StackError(f"No free port from {SANDBOX_PORT} on. Choose one: make demo SANDBOX_PORT=…")
