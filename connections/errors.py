@@ -1,7 +1,7 @@
 """What can go wrong when a provider is called, sorted by what a caller should do next.
 
-Two facts decide that: may the same request work later, and is it sure that nothing happened. Each class states both; the
-base is pessimistic. An error carries no request, response or header, so its text may reach logs and the admin.
+Two facts decide that: may the same request work later, and is it sure that nothing happened. Each class states both;
+the base is pessimistic. An error carries no request, response or header, so its text may reach logs and the admin.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ class RejectedError(ProviderError):
 
 
 class JobNotFoundError(RejectedError):
-    """The provider does not know the publish job. Right after it was made that may pass, so ask again before giving up."""
+    """The provider does not know the publish job. Just after it was made that may pass: ask again before giving up."""
 
 
 class ConfigurationError(RejectedError):

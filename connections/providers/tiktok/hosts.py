@@ -46,7 +46,7 @@ class UploadHosts:
 
     def _is_listed(self, host: str) -> bool:
         return any(
-            host == entry or (entry.startswith(".") and host.endswith(entry) and len(host) > len(entry))
+            host.endswith(entry) and not host.startswith(".") if entry.startswith(".") else host == entry
             for entry in self._allowed
         )
 
