@@ -7,3 +7,7 @@ class ConnectionsConfig(AppConfig):
     """Connections."""
 
     name = "connections"
+
+    def ready(self) -> None:
+        """Register the system checks."""
+        from connections import checks  # noqa: F401

@@ -43,6 +43,11 @@ class Keyring:
     def __repr__(self) -> str:
         return f"<Keyring {' '.join(self._fernets)}>"
 
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """The ids of all keys, the one that encrypts first."""
+        return tuple(self._fernets)
+
     def encrypt(self, plaintext: str, *, context: str) -> str:
         """Return `plaintext` sealed under the first key for `context`."""
         sealed = self._fernets[self.primary_id].encrypt(f"{context}\0{plaintext}".encode())
@@ -91,7 +96,8 @@ class EncryptedTextField(models.TextField):
     """Text that is encrypted in the database and stays sealed in memory.
 
     Reading the attribute gives a `Sealed` value (or ""), never the plaintext, so that no repr, form, admin or
-    serializer can show it. `seal(instance, field, plaintext)` makes the value to store; `open_sealed(instance, field)` reads it.
+    serializer can show it. `seal(instance, field, plaintext)` makes the value to store; `open_sealed(instance, field)`
+    reads it.
     """
 
     def from_db_value(self, value: str | None, *_: Any) -> str | None:

@@ -84,8 +84,8 @@ def disconnect(connection: SocialConnection, *, reason: str = DISCONNECTED_REASO
     """Give up the account: revoke at the provider, wipe the tokens, keep the row, hand on the primary flag.
 
     Access is not revoked while another workspace uses the same account, since revoking ends it for both. A provider
-    that cannot be told does not keep the tokens alive here: `Revocation.FAILED` says that the person should remove the app
-    there. Sends `connection_lost`. Disconnecting twice changes nothing. Raises UnreachableError while another process
+    that cannot be told does not keep the tokens alive here: `Revocation.FAILED` says that the person should remove the
+    app there. Sends `connection_lost`. Disconnecting twice changes nothing. Raises UnreachableError while another process
     holds the tokens.
     """
     with exclusive_tokens(connection):
