@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -15,7 +15,10 @@ from django.utils import timezone
 from accounts.models import Workspace
 from connections.crypto import seal
 from connections.models import SocialConnection
+from connections.providers import provider_for
 from publishing.models import Delivery, Post, Video
+from tests.sandbox.conftest import sandbox, sandbox_process  # noqa: F401  # fixtures
+from tests.sandbox.process import CLIENT_KEY, CLIENT_SECRET, SandboxProcess
 
 MakeConnection = Callable[..., SocialConnection]
 MakeVideo = Callable[..., Video]
@@ -87,5 +90,38 @@ def make_delivery(make_connection: MakeConnection, make_video: MakeVideo) -> Mak
             "wake_at": timezone.now() - timedelta(seconds=1),
         } | fields
         return Delivery.objects.create(workspace=workspace, post=post, connection=connection, **values)
+
+    return make
+
+
+@pytest.fixture
+def tiktok(
+    sandbox: SandboxProcess,  # noqa: F811
+    settings: Any,
+) -> Iterator[SandboxProcess]:
+    """The product pointed at the sandbox, which has let the app post publicly and takes any bytes for a video."""
+    settings.TIKTOK_CLIENT_KEY = CLIENT_KEY
+    settings.TIKTOK_CLIENT_SECRET = CLIENT_SECRET
+    settings.TIKTOK_API_URL = sandbox.url
+    settings.TIKTOK_AUTHORIZE_URL = f"{sandbox.url}/v2/auth/authorize/"
+    provider_for.cache_clear()
+    sandbox.settings(audited=True, posts_per_day=None, pending_drafts=None, keep_bodies=False)
+    yield sandbox
+    provider_for.cache_clear()
+
+
+@pytest.fixture
+def connect(tiktok: SandboxProcess, make_connection: MakeConnection) -> MakeConnection:
+    """Return a maker of connections whose tokens the sandbox really issued, by default for its public creator."""
+
+    def make(workspace: Workspace, creator: str = "demo.public", **fields: Any) -> SocialConnection:
+        answer = tiktok.tokens(creator, scopes=fields.get("scopes", ALL_SCOPES))
+        return make_connection(
+            workspace,
+            access_token=answer["access_token"],
+            refresh_token=answer["refresh_token"],
+            provider_account_id=answer["open_id"],
+            **{"profile": {"username": creator}} | fields,
+        )
 
     return make
