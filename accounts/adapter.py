@@ -6,4 +6,13 @@ from allauth.account.adapter import DefaultAccountAdapter
 
 
 class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
-    """Accounts as Broadside has them."""
+    """Accounts as Broadside has them: its words where a person must act."""
+
+    error_messages = DefaultAccountAdapter.error_messages | {
+        "email_password_mismatch": "That e-mail address and password don't match. Check both, or reset your password.",
+        "too_many_login_attempts": "Too many failed log-ins. Wait a few minutes, or reset your password.",
+        "account_inactive": "This account is switched off.",
+        "incorrect_password": "That is not your password.",
+        "enter_current_password": "That is not your current password.",
+        "duplicate_email": "That is your address already.",
+    }

@@ -47,7 +47,7 @@ class Frame:
 
 
 def workspaces(request: HttpRequest) -> dict[str, Any]:
-    """Give templates `membership` and `workspace` (None outside of one), `my_memberships` and `frame`, read when used."""
+    """Give templates `membership` and `workspace` (None outside of one), `my_memberships` and `frame`."""
     membership = getattr(request, "membership", None)
     frame = Frame(request)
     return {

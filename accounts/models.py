@@ -99,7 +99,7 @@ class Workspace(models.Model):
 
 
 class TenantModel(models.Model):
-    """Base of every row that a workspace owns. Children carry `workspace_id` too, so that one rule covers all tables."""
+    """Base of every row that a workspace owns. Children carry `workspace_id` too: one rule covers all tables."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE, related_name="+")

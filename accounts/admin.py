@@ -1,0 +1,90 @@
+"""People and workspaces, for operators."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from allauth.account.decorators import secure_admin_login
+from django.contrib import admin
+from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
+from django.contrib.auth.forms import AdminUserCreationForm
+from django.db.models import Count, QuerySet
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from accounts.models import Membership, User, Workspace
+
+admin.site.site_header = "Broadside"
+admin.site.site_title = "Broadside"
+admin.site.index_title = "Operators"
+# Operators log in like everybody, behind the same rate limits.
+# https://docs.allauth.org/en/latest/common/admin.html
+admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
+
+
+class MembershipInline(admin.TabularInline[Membership, Any]):
+    """Who is in a workspace, or which workspaces a person is in."""
+
+    model = Membership
+    extra = 0
+    autocomplete_fields = ("user", "workspace")
+    readonly_fields = ("created_at",)
+
+
+class UserCreationForm(AdminUserCreationForm[User]):
+    """A new account: address and password."""
+
+    class Meta:
+        model = User
+        fields = ("email",)
+        field_classes: ClassVar[dict[str, Any]] = {}
+
+
+@admin.register(User)
+class UserAdmin(DjangoUserAdmin[User]):
+    """Accounts. A password can be set, never read: not even its hash is shown."""
+
+    add_form = UserCreationForm
+    list_display = ("email", "name", "is_active", "is_staff", "last_login", "date_joined")
+    list_filter = ("is_active", "is_staff", "date_joined")
+    search_fields = ("email", "name")
+    ordering = ("email",)
+    readonly_fields = ("id", "password_link", "last_login", "date_joined")
+    filter_horizontal = ("groups", "user_permissions")
+    fieldsets = (
+        (None, {"fields": ("id", "email", "name", "password_link")}),
+        ("Access", {"fields": ("is_active", "is_staff", "is_superuser", "groups", "user_permissions")}),
+        ("Dates", {"fields": ("last_login", "date_joined")}),
+    )
+    add_fieldsets = ((None, {"fields": ("email", "name", "usable_password", "password1", "password2")}),)
+    inlines = (MembershipInline,)
+
+    @admin.display(description="Password")
+    def password_link(self, user: User) -> SafeString:
+        """Where to set a new one."""
+        return format_html(
+            '<a href="{}">Set a new password</a>', reverse("admin:auth_user_password_change", args=[user.pk])
+        )
+
+
+@admin.register(Workspace)
+class WorkspaceAdmin(admin.ModelAdmin[Workspace]):
+    """Tenants, with their members."""
+
+    list_display = ("name", "slug", "member_count", "created_at")
+    list_filter = ("created_at",)
+    search_fields = ("name", "slug", "memberships__user__email")
+    ordering = ("name",)
+    readonly_fields = ("id", "created_at")
+    inlines = (MembershipInline,)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Workspace]:
+        """Count the members with the list, not row by row."""
+        return super().get_queryset(request).annotate(members_in_it=Count("memberships", distinct=True))
+
+    @admin.display(description="Members", ordering="members_in_it")
+    def member_count(self, workspace: Any) -> int:
+        """How many people are in it."""
+        return int(workspace.members_in_it)

@@ -1,0 +1,162 @@
+"""Pages about people and workspaces."""
+
+from __future__ import annotations
+
+import uuid
+from typing import cast
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_not_required
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from accounts.forms import ProfileForm, RoleForm, WorkspaceForm
+from accounts.models import Membership, Role, User
+from accounts.tenancy import require_membership
+from accounts.workspaces import (
+    LastOwnerError,
+    RoleChangeError,
+    change_role,
+    create_workspace,
+    remembered_membership,
+    remove_member,
+)
+
+ROLE_WORDS = [
+    (Role.OWNER, "Everything, and decides who else is an owner."),
+    (Role.ADMIN, "Connects accounts, manages members and settings, and all that an editor does."),
+    (Role.EDITOR, "Creates, publishes and cancels posts."),
+    (Role.VIEWER, "Looks at posts and connections, changes nothing."),
+]
+
+
+def _user(request: HttpRequest) -> User:
+    return cast(User, request.user)  # the middleware lets nobody else in
+
+
+@login_not_required
+@require_safe
+def home(request: HttpRequest) -> HttpResponse:
+    """Bring a member to the workspace used last; tell a visitor what this is."""
+    if not request.user.is_authenticated:
+        return render(request, "home.html")
+    memberships = list(_user(request).memberships.select_related("workspace"))
+    membership = remembered_membership(request, memberships)
+    if membership is None:
+        return redirect("workspace_list")
+    return redirect("publishing:post_list", slug=membership.workspace.slug)
+
+
+@require_safe
+def workspace_open(request: HttpRequest, slug: str) -> HttpResponse:
+    """Enter a workspace: it becomes the one used last."""
+    membership = require_membership(request, slug)
+    return redirect("publishing:post_list", slug=membership.workspace.slug)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def workspace_list(request: HttpRequest) -> HttpResponse:
+    """List the user's workspaces and make a new one."""
+    form = WorkspaceForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        workspace = create_workspace(name=form.cleaned_data["name"], owner=_user(request))
+        messages.success(request, f"{workspace.name} is ready.")
+        return redirect("workspace_open", slug=workspace.slug)
+    return render(request, "accounts/workspace_list.html", {"form": form}, status=400 if form.errors else 200)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def workspace_settings(request: HttpRequest, slug: str) -> HttpResponse:
+    """Rename a workspace."""
+    workspace = require_membership(request, slug, at_least=Role.ADMIN).workspace
+    form = WorkspaceForm(request.POST or None, instance=workspace)
+    if request.method == "POST" and form.is_valid():
+        workspace.save(update_fields=["name"])
+        messages.success(request, "Saved.")
+        return redirect("workspace_settings", slug=slug)
+    if form.errors:
+        workspace.refresh_from_db(fields=["name"])  # the frame keeps showing the name that holds
+    return render(
+        request, "accounts/workspace_settings.html", {"form": form}, status=400 if form.errors else 200
+    )
+
+
+@require_safe
+def workspace_members(request: HttpRequest, slug: str) -> HttpResponse:
+    """Show who is in the workspace, what each role may do, and let managers change it."""
+    actor = require_membership(request, slug)
+    members = list(actor.workspace.memberships.select_related("user").order_by("created_at", "pk"))
+    rows = [
+        {
+            "member": member,
+            "form": RoleForm(actor=actor, member=member, prefix=None, auto_id=f"role-{member.pk}"),
+            "can_change": actor.can_assign(member, Role(member.role)),
+            "can_remove": actor.can_remove(member),
+        }
+        for member in members
+    ]
+    return render(request, "accounts/workspace_members.html", {"rows": rows, "roles": ROLE_WORDS})
+
+
+def _member_or_404(actor: Membership, membership_id: uuid.UUID) -> Membership:
+    return get_object_or_404(actor.workspace.memberships.select_related("user"), pk=membership_id)
+
+
+@require_POST
+def member_role(request: HttpRequest, slug: str, membership_id: uuid.UUID) -> HttpResponse:
+    """Give a member another role."""
+    actor = require_membership(request, slug, at_least=Role.ADMIN)
+    member = _member_or_404(actor, membership_id)
+    form = RoleForm(request.POST, actor=actor, member=member)
+    if not form.is_valid():
+        messages.error(request, "That role can't be given by you.")
+        return redirect("workspace_members", slug=slug)
+    role = Role(form.cleaned_data["role"])
+    try:
+        change_role(actor=actor, membership_id=membership_id, role=role)
+    except Membership.DoesNotExist:
+        raise Http404("No such member") from None
+    except (LastOwnerError, RoleChangeError) as error:
+        messages.error(request, str(error))
+    else:
+        messages.success(request, f"{member.user.get_full_name()} is now {role.label.lower()}.")
+    return redirect("workspace_members", slug=slug)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def member_remove(request: HttpRequest, slug: str, membership_id: uuid.UUID) -> HttpResponse:
+    """Ask, then take a member out of the workspace; everybody may leave by themselves."""
+    actor = require_membership(request, slug)
+    member = _member_or_404(actor, membership_id)
+    if not actor.can_remove(member):
+        raise PermissionDenied("You may not remove this member.")
+    if request.method != "POST":
+        return render(request, "accounts/member_remove.html", {"member": member})
+    try:
+        remove_member(actor=actor, membership_id=membership_id)
+    except Membership.DoesNotExist:
+        raise Http404("No such member") from None
+    except (LastOwnerError, RoleChangeError) as error:
+        messages.error(request, str(error))
+        return redirect("workspace_members", slug=slug)
+    if member.pk == actor.pk:
+        messages.success(request, f"You have left {actor.workspace.name}.")
+        return redirect("home")
+    messages.success(request, f"{member.user.get_full_name()} is no longer a member.")
+    return redirect("workspace_members", slug=slug)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def profile(request: HttpRequest) -> HttpResponse:
+    """Show and change the user's own name."""
+    user = _user(request)
+    form = ProfileForm(request.POST or None, instance=user)
+    if request.method == "POST" and form.is_valid():
+        user.save(update_fields=["name"])
+        messages.success(request, "Saved.")
+        return redirect("profile")
+    if form.errors:
+        user.refresh_from_db(fields=["name"])
+    return render(request, "accounts/profile.html", {"form": form}, status=400 if form.errors else 200)
