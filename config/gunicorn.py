@@ -16,6 +16,7 @@ keepalive = 5
 worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: S108 - the heartbeat file
 forwarded_allow_ips = os.environ.get("FORWARDED_ALLOW_IPS", "127.0.0.1")
 accesslog = None
+control_socket_disable = True  # it would lie in the home folder, one for all
 
 logconfig_dict = {
     "version": 1,

@@ -13,6 +13,7 @@ _LEVEL = re.compile(
 )
 _BARE_LEVEL = re.compile(r"^(DEBUG|INFO|WARNING|ERROR|CRITICAL)\b")
 _SHOWN = {"WARNING", "ERROR", "FATAL", "PANIC", "CRITICAL"}
+_POSTGRES_SHOWN = {"FATAL", "PANIC"}  # its ERROR is the answer to a statement, which the application tells about
 _MAIL_BEGINS = re.compile(r"^Content-Type: (text/plain|multipart/)")
 _MAIL_ENDS = re.compile(r"^-{70,}$")
 
@@ -45,6 +46,7 @@ class Log:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._shown = _POSTGRES_SHOWN if path.stem == "postgres" else _SHOWN
         self._file = path.open("ab")
         self._rest = b""
         self._showing = False
@@ -74,7 +76,7 @@ class Log:
             return True
         level = _LEVEL.match(line) or _BARE_LEVEL.match(line)
         if level:
-            self._showing = level.group(1) in _SHOWN
+            self._showing = level.group(1) in self._shown
         elif line.startswith("Traceback "):
             self._showing = True
         return self._showing and bool(line)

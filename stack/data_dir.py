@@ -9,8 +9,7 @@ from pathlib import Path
 
 from stack import StackError, places
 
-OURS = ("postgres", "redis", "sandbox", "media", "static", "logs", "secrets.json", "demo.env")
-BEAT_FILES = "celerybeat-schedule*"
+OURS = ("postgres", "redis", "sandbox", "beat", "media", "static", "logs", "secrets.json", "demo.env")
 
 
 class DataDir:
@@ -51,7 +50,7 @@ class DataDir:
     def remove(self) -> None:
         """Delete what a demo made here and for here, and the folder itself if nothing else is in it."""
         places.remove_home(self.path)
-        for entry in [*(self.path / name for name in OURS), *self.path.glob(BEAT_FILES)]:
+        for entry in (self.path / name for name in OURS):
             if entry.is_dir() and not entry.is_symlink():
                 shutil.rmtree(entry)
             else:

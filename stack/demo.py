@@ -198,7 +198,7 @@ class Demo:
         celery = [sys.executable, "-m", "celery", "-A", "config"]
         worker = ["worker", "-P", "threads", "-c", str(UPLOAD_THREADS), "-Q", QUEUES, "-n", "demo@%h"]
         worker += ["--without-gossip", "--without-mingle", "--without-heartbeat"]
-        schedule = str(self.data.path / "celerybeat-schedule")
+        schedule = str(self.data.folder("beat") / "schedule")
         handle = self.web_socket.fileno()
         web = [
             sys.executable,

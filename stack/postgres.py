@@ -42,6 +42,7 @@ SMALL = {
     "jit": "off",
     "timezone": "UTC",
     "log_timezone": "UTC",
+    "log_min_error_statement": "panic",  # a statement may hold what no log should
     "password_encryption": "scram-sha-256",
 }
 CARELESS = {

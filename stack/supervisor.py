@@ -26,6 +26,7 @@ FIRST_DELAY = 0.5
 LONGEST_DELAY = 15.0
 SETTLED_SECONDS = 30.0  # a program that ran this long starts again with the first delay
 TRIES_BEFORE_READY = 3
+PROBE_SECONDS = 0.2
 
 
 class StopRequested(Exception):
@@ -103,7 +104,7 @@ class Supervisor:
         waiting = [running for running in self._running if running.program.name in names]
         deadline = time.monotonic() + seconds
         while waiting:
-            self._turn(0.1)
+            self._turn_for(PROBE_SECONDS)
             for running in waiting:
                 running.was_ready = running.process is not None and running.program.is_ready()
             waiting = [running for running in waiting if not running.was_ready]
@@ -163,6 +164,12 @@ class Supervisor:
             raise StopRequested
         if not self._stopping:
             self._look_after()
+
+    def _turn_for(self, seconds: float) -> None:
+        """Deal with what happens during the next `seconds`."""
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            self._turn(left)
 
     def _until_next_start(self, seconds: float) -> float:
         now = time.monotonic()

@@ -1,0 +1,47 @@
+# Needs Python 3.11, pip and make; everything else is installed into .venv from the locked lists.
+# PORT, SANDBOX_PORT and DATA_DIR choose the demo's places: make demo PORT=9000 DATA_DIR=.data2
+
+PY := .venv/bin/python
+export PORT SANDBOX_PORT DATA_DIR PYTHON
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-browser lint format lock reset install-demo install-dev
+
+help: ## What can be made
+	@awk -F ': .*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: install-demo ## Run everything on this machine, with a local TikTok
+	@exec $(PY) -m stack demo
+
+test: install-dev ## Run the tests (without the browser's)
+	$(PY) -m pytest -q -m "not browser" $(ARGS)
+
+test-browser: install-dev ## Run the tests that drive the pages with Chromium
+	$(PY) -m pytest -q -m browser $(ARGS)
+
+lint: export DJANGO_SETTINGS_MODULE = tests.settings
+lint: install-dev ## Check style, types, migrations and settings
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+	$(PY) manage.py makemigrations --check --dry-run
+	$(PY) manage.py check --fail-level WARNING
+
+format: install-dev ## Format the code and sort its imports
+	$(PY) -m ruff check --fix-only .
+	$(PY) -m ruff format .
+
+lock: install-dev ## Lock the packages of requirements/*.in anew, in their newest allowed versions
+	cd requirements && for list in app demo dev; do \
+		CUSTOM_COMPILE_COMMAND="make lock" ../$(PY) -m piptools compile --quiet --upgrade --generate-hashes \
+			--allow-unsafe --strip-extras --no-emit-index-url --no-emit-trusted-host --output-file $$list.txt $$list.in || exit 1; \
+	done
+
+reset: install-demo ## Delete the demo's data
+	@$(PY) -m stack reset
+
+install-demo:
+	@sh requirements/install demo
+
+install-dev:
+	@sh requirements/install dev
