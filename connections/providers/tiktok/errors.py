@@ -79,6 +79,7 @@ ERROR_CLASSES: Mapping[str, type[ProviderError]] = MappingProxyType(
 
 _MAX_WAIT = timedelta(days=1)
 _MAX_MESSAGE_LENGTH = 300
+_TOKEN = re.compile(r"\b(?:act|rft|clt)\.\S+")  # TikTok marks its tokens by these prefixes
 _CODE = re.compile(r"[A-Za-z0-9_.\-]{1,80}")
 
 
@@ -128,12 +129,14 @@ def error_from(
 
 
 def without_secrets(refusal: Refusal, secrets: Iterable[str]) -> Refusal:
-    """Return `refusal` with any of `secrets`, which TikTok may echo, replaced."""
-    code, message, log_id = refusal.code, refusal.message, refusal.log_id
-    for secret in filter(None, secrets):
-        code, log_id = (("" if secret in text else text) for text in (code, log_id))
-        message = message.replace(secret, "[removed]")
-    return Refusal(code, message[:_MAX_MESSAGE_LENGTH], log_id)
+    """Return `refusal` with any of `secrets`, and anything that looks like a token, taken out: TikTok may echo them."""
+    known = [re.escape(secret) for secret in secrets if secret]
+    pattern = re.compile("|".join([*known, _TOKEN.pattern]))
+    return Refusal(
+        code="" if pattern.search(refusal.code) else refusal.code,
+        message=pattern.sub("[removed]", refusal.message)[:_MAX_MESSAGE_LENGTH],
+        log_id="" if pattern.search(refusal.log_id) else refusal.log_id,
+    )
 
 
 def retry_after(headers: Mapping[str, str]) -> timedelta | None:

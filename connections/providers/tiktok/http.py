@@ -36,8 +36,9 @@ def _holds_no_url(record: logging.LogRecord) -> bool:
     return record.levelno > logging.DEBUG and "url" not in str(record.msg)
 
 
-# At DEBUG (and when headers are malformed) urllib3 logs whole request lines; an upload URL is a secret in itself.
-logging.getLogger("urllib3.connectionpool").addFilter(_holds_no_url)
+# At DEBUG, and as a warning when headers are malformed, urllib3 logs whole URLs; an upload URL is a secret in itself.
+for _name in ("urllib3.connectionpool", "urllib3.connection"):
+    logging.getLogger(_name).addFilter(_holds_no_url)
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -49,6 +51,6 @@ def test_plan_chunks_is_legal_and_covers_each_byte_once(total_bytes):
     assert plan.count > 1 or plan.chunk_size == total_bytes <= 64_000_000
     assert chunks[-1].size <= 128_000_000
     assert chunks[0].first == 0
-    assert all(after.first == before.last + 1 for before, after in zip(chunks, chunks[1:], strict=False))
+    assert all(after.first == before.last + 1 for before, after in pairwise(chunks))
     assert chunks[-1].last == total_bytes - 1
     assert [plan.index_at(chunk.first) for chunk in chunks] == list(range(plan.count))

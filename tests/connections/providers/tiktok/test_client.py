@@ -19,7 +19,15 @@ from connections.errors import (
 )
 from connections.providers.base import FailureClass, PublishMode, PublishOptions, PublishPhase
 from connections.providers.tiktok.chunks import plan_chunks
-from tests.connections.providers.tiktok.wire import ACCESS_TOKEN, API, CREATOR, LOG_ID, UPLOAD_URL, ok, refused
+from tests.connections.providers.tiktok.wire import (
+    ACCESS_TOKEN,
+    API,
+    CREATOR,
+    LOG_ID,
+    UPLOAD_URL,
+    ok,
+    refused,
+)
 
 USER_URL = f"{API}/v2/user/info/"
 CREATOR_URL = f"{API}/v2/post/publish/creator_info/query/"
@@ -166,7 +174,11 @@ def test_fetch_creator_returns_the_choices(client, wire):
     assert body_of(wire.calls[0]) == {}
     assert (creator.nickname, creator.username) == ("A Creator", "creator")
     assert creator.privacy_levels == ("PUBLIC_TO_EVERYONE", "MUTUAL_FOLLOW_FRIENDS", "SELF_ONLY")
-    assert (creator.is_comment_disabled, creator.is_duet_disabled, creator.is_stitch_disabled) == (False, False, True)
+    assert (creator.is_comment_disabled, creator.is_duet_disabled, creator.is_stitch_disabled) == (
+        False,
+        False,
+        True,
+    )
     assert creator.max_duration == timedelta(minutes=5)
 
 
@@ -243,7 +255,11 @@ def test_start_upload_sends_the_plan_and_the_options_inverted(client, wire):
             "total_chunk_count": 4,
         },
     }
-    assert (job.publish_id, job.upload_url, job.upload_expires_in) == (PUBLISH_ID, UPLOAD_URL, timedelta(hours=1))
+    assert (job.publish_id, job.upload_url, job.upload_expires_in) == (
+        PUBLISH_ID,
+        UPLOAD_URL,
+        timedelta(hours=1),
+    )
 
 
 def test_start_upload_sends_both_brand_flags_and_disables_all_by_default(client, wire):
@@ -483,7 +499,11 @@ def test_list_videos_returns_a_page(client, wire):
     assert {"id", "create_time", "share_url"} <= set(fields_of(wire.calls[0]))
     assert (page.cursor, page.has_more) == (1795000000123, True)
     video = page.videos[0]
-    assert (video.id, video.created_at_epoch_s, video.duration) == (VIDEO["id"], 1795000000, timedelta(seconds=12))
+    assert (video.id, video.created_at_epoch_s, video.duration) == (
+        VIDEO["id"],
+        1795000000,
+        timedelta(seconds=12),
+    )
     assert (video.description, video.view_count) == ("A caption", 3_000_000_000)
 
 
@@ -537,7 +557,9 @@ def test_query_videos_of_nothing_calls_nothing(client, wire):
 # --- envelope ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("body", ["", "null", "[]", "<html>", "{}", '{"data": {"status": "PUBLISH_COMPLETE"}}'])
+@pytest.mark.parametrize(
+    "body", ["", "null", "[]", "<html>", "{}", '{"data": {"status": "PUBLISH_COMPLETE"}}']
+)
 def test_a_200_without_ok_is_no_success(client, wire, body):
     wire.post(STATUS_URL, body=body)
 
@@ -568,11 +590,17 @@ def test_each_shape_of_the_envelope_is_read(client, wire, body):
     with pytest.raises(TokenExpiredError) as caught:
         client.fetch_status(PUBLISH_ID)
 
-    assert (caught.value.code, caught.value.message, caught.value.log_id) == ("access_token_invalid", "m", LOG_ID)
+    assert (caught.value.code, caught.value.message, caught.value.log_id) == (
+        "access_token_invalid",
+        "m",
+        LOG_ID,
+    )
 
 
 def test_the_log_id_may_come_in_a_header_only(client, wire):
-    wire.post(STATUS_URL, json={"error": {"code": "invalid_params"}}, status=400, headers={"x-tt-logid": LOG_ID})
+    wire.post(
+        STATUS_URL, json={"error": {"code": "invalid_params"}}, status=400, headers={"x-tt-logid": LOG_ID}
+    )
 
     with pytest.raises(RejectedError) as caught:
         client.fetch_status(PUBLISH_ID)

@@ -7,7 +7,13 @@ import pytest
 from requests.structures import CaseInsensitiveDict
 
 from connections.errors import CapError, ProviderError, RateLimitError, TransportError
-from connections.providers.tiktok.errors import ERROR_CLASSES, Refusal, error_from, retry_after, without_secrets
+from connections.providers.tiktok.errors import (
+    ERROR_CLASSES,
+    Refusal,
+    error_from,
+    retry_after,
+    without_secrets,
+)
 from connections.providers.tiktok.http import Answer
 
 NOW = datetime(2026, 11, 21, 8, 0, tzinfo=UTC)
@@ -25,11 +31,17 @@ def answer(status, body=b"", **headers):
         ({"Retry-After": "0"}, timedelta(0)),
         ({"Retry-After": "999999999999"}, timedelta(days=1)),
         (
-            {"Retry-After": format_datetime(NOW + timedelta(minutes=2), usegmt=True), "Date": format_datetime(NOW)},
+            {
+                "Retry-After": format_datetime(NOW + timedelta(minutes=2), usegmt=True),
+                "Date": format_datetime(NOW),
+            },
             timedelta(minutes=2),
         ),
         (
-            {"Retry-After": format_datetime(NOW - timedelta(minutes=2), usegmt=True), "Date": format_datetime(NOW)},
+            {
+                "Retry-After": format_datetime(NOW - timedelta(minutes=2), usegmt=True),
+                "Date": format_datetime(NOW),
+            },
             timedelta(0),
         ),
         ({"Retry-After": "Sat, 21 Nov 2020 08:00:00 GMT"}, timedelta(0)),
@@ -81,7 +93,9 @@ def test_every_class_of_the_table_can_be_made_from_an_answer():
 def test_a_code_that_is_no_word_is_left_out(code):
     import json
 
-    error = error_from(answer(400, json.dumps({"error": {"code": code, "message": "m"}}).encode()), secrets=())
+    error = error_from(
+        answer(400, json.dumps({"error": {"code": code, "message": "m"}}).encode()), secrets=()
+    )
 
     assert error.code in {"", "True"}
 

@@ -78,7 +78,9 @@ def test_the_origin_of_the_api_is_allowed_over_http_too():
     hosts(api_url="http://127.0.0.1:9000").check("http://127.0.0.1:9000/upload/?t=1")
 
 
-@pytest.mark.parametrize("url", ["https://127.0.0.1:9000/x", "http://127.0.0.1:9001/x", "http://localhost:9000/x"])
+@pytest.mark.parametrize(
+    "url", ["https://127.0.0.1:9000/x", "http://127.0.0.1:9001/x", "http://localhost:9000/x"]
+)
 def test_the_origin_of_the_api_is_taken_exactly(url):
     with pytest.raises(ConfigurationError):
         hosts(api_url="http://127.0.0.1:9000").check(url)

@@ -15,7 +15,14 @@ from connections.errors import (
     TransportError,
 )
 from connections.providers.tiktok.oauth import code_challenge, new_code_verifier
-from tests.connections.providers.tiktok.wire import ACCESS_TOKEN, API, CLIENT_SECRET, GRANT, LOG_ID, REFRESH_TOKEN
+from tests.connections.providers.tiktok.wire import (
+    ACCESS_TOKEN,
+    API,
+    CLIENT_SECRET,
+    GRANT,
+    LOG_ID,
+    REFRESH_TOKEN,
+)
 
 TOKEN_URL = f"{API}/v2/oauth/token/"
 REVOKE_URL = f"{API}/v2/oauth/revoke/"
@@ -253,7 +260,9 @@ def test_refresh_expiry_may_be_unstated(authorizer, wire):
 
 
 def test_revoke_of_a_dead_token_says_so(authorizer, wire):
-    wire.post(REVOKE_URL, json={"error": "invalid_grant", "error_description": "", "log_id": LOG_ID}, status=400)
+    wire.post(
+        REVOKE_URL, json={"error": "invalid_grant", "error_description": "", "log_id": LOG_ID}, status=400
+    )
 
     with pytest.raises(AuthorizationError):
         authorizer.revoke(access_token=ACCESS_TOKEN)

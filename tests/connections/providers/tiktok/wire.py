@@ -1,4 +1,4 @@
-"""What TikTok sends, and a small real server for what a faked wire cannot do: resets, early ends, slow or torn answers."""
+"""What TikTok sends, and a small real server for what a faked wire cannot do: resets, early ends, torn answers."""
 
 from __future__ import annotations
 
@@ -77,7 +77,8 @@ def read_request(connection: socket.socket) -> tuple[str, bytes]:
     """Read a whole request with a Content-Length: its head and its body."""
     head, body = read_head(connection)
     wanted = next(
-        (int(line.split(":")[1]) for line in head.splitlines() if line.lower().startswith("content-length")), 0
+        (int(line.split(":")[1]) for line in head.splitlines() if line.lower().startswith("content-length")),
+        0,
     )
     while len(body) < wanted:
         part = connection.recv(1 << 20)
