@@ -10,8 +10,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import django_stubs_ext
 import environ
 from django.core.exceptions import ImproperlyConfigured
+
+django_stubs_ext.monkeypatch()  # lets annotated classes such as ModelAdmin[Post] be written as they are checked
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
