@@ -24,7 +24,7 @@ admin.site.index_title = "Operators"
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
 
 
-class MembershipInline(admin.TabularInline[Membership, Any]):
+class MembershipInline(admin.TabularInline):
     """Who is in a workspace, or which workspaces a person is in."""
 
     model = Membership
@@ -33,7 +33,7 @@ class MembershipInline(admin.TabularInline[Membership, Any]):
     readonly_fields = ("created_at",)
 
 
-class UserCreationForm(AdminUserCreationForm[User]):
+class UserCreationForm(AdminUserCreationForm):
     """A new account: address and password."""
 
     class Meta:
@@ -43,7 +43,7 @@ class UserCreationForm(AdminUserCreationForm[User]):
 
 
 @admin.register(User)
-class UserAdmin(DjangoUserAdmin[User]):
+class UserAdmin(DjangoUserAdmin):
     """Accounts. A password can be set, never read: not even its hash is shown."""
 
     add_form = UserCreationForm
@@ -70,7 +70,7 @@ class UserAdmin(DjangoUserAdmin[User]):
 
 
 @admin.register(Workspace)
-class WorkspaceAdmin(admin.ModelAdmin[Workspace]):
+class WorkspaceAdmin(admin.ModelAdmin):
     """Tenants, with their members."""
 
     list_display = ("name", "slug", "member_count", "created_at")

@@ -32,15 +32,15 @@ LOGINS = (OWNER, VIEWER, OPERATOR)
 
 
 @transaction.atomic
-def load_people() -> Workspace:
-    """Make the demo's logins and its workspace where they are missing; return the workspace. May be called again."""
+def load_people() -> str:
+    """Make the demo's logins and its workspace where they are missing; list the logins. May be called again."""
     people = {login: _load_user(login) for login in LOGINS}
     workspace = Workspace.objects.filter(slug=WORKSPACE_SLUG).first()
     if workspace is None:
         workspace = create_workspace(name=WORKSPACE_NAME, owner=people[OWNER])
     Membership.objects.get_or_create(workspace=workspace, user=people[OWNER], defaults={"role": Role.OWNER})
     Membership.objects.get_or_create(workspace=workspace, user=people[VIEWER], defaults={"role": Role.VIEWER})
-    return workspace
+    return "\n".join(f"{login.email:<24} {PASSWORD}   {login.what}" for login in LOGINS)
 
 
 def _load_user(login: Login) -> User:

@@ -16,7 +16,7 @@ from accounts.models import Membership, Role, User, Workspace
 from accounts.workspaces import create_personal_workspace
 
 
-class SignupForm(AllauthSignupForm):  # type: ignore[misc]
+class SignupForm(AllauthSignupForm):
     """Name, e-mail address, password; the account and its first workspace are saved together or not at all.
 
     An address that is taken gets the answer "check your e-mail", and a message there says what to do: the page itself
@@ -69,7 +69,7 @@ class SignupForm(AllauthSignupForm):  # type: ignore[misc]
         return adapter.respond_email_verification_sent(request, None)
 
 
-class ProfileForm(forms.ModelForm[User]):
+class ProfileForm(forms.ModelForm):
     """What a person says about themselves."""
 
     class Meta:
@@ -83,7 +83,7 @@ class ProfileForm(forms.ModelForm[User]):
         self.fields["name"].required = True
 
 
-class WorkspaceForm(forms.ModelForm[Workspace]):
+class WorkspaceForm(forms.ModelForm):
     """A workspace's name. Its address stays as it is, so that links keep working."""
 
     class Meta:
