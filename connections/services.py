@@ -85,8 +85,8 @@ def disconnect(connection: SocialConnection, *, reason: str = DISCONNECTED_REASO
 
     Access is not revoked while another workspace uses the same account, since revoking ends it for both. A provider
     that cannot be told does not keep the tokens alive here: `Revocation.FAILED` says that the person should remove the
-    app there. Sends `connection_lost`. Disconnecting twice changes nothing. Raises UnreachableError while another process
-    holds the tokens.
+    app there. Sends `connection_lost`. Disconnecting twice changes nothing. Raises UnreachableError while another
+    process holds the tokens.
     """
     with exclusive_tokens(connection):
         revocation = _revoke(connection)

@@ -1,8 +1,8 @@
 """The only way to a token: always one with enough life left, refreshed by one process at a time.
 
 A provider may rotate the refresh token at each use, so that two refreshes at once cost the connection. One refresher
-at a time holds a lease on the row (`refresh_lease_until`, by the database's clock); no transaction or lock is open while
-the provider is called. See docs/decisions/0002-refresh-by-lease.md.
+at a time holds a lease on the row (`refresh_lease_until`, by the database's clock); no transaction or lock is open
+while the provider is called. See docs/decisions/0002-refresh-by-lease.md.
 """
 
 from __future__ import annotations
