@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import threading
 import tracemalloc
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
 from connections.errors import (
     ConfigurationError,
@@ -56,6 +64,29 @@ def endless_blocks(seen):
         yield BLOCK
 
 
+def self_signed(folder):
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    path = folder / "server.pem"
+    path.write_bytes(
+        key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        + certificate.public_bytes(Encoding.PEM)
+    )
+    return path
+
+
 # --- the chunk --------------------------------------------------------------------------------------------------------
 
 
@@ -76,34 +107,6 @@ def test_send_chunk_sends_the_very_bytes_with_a_length_and_unchunked():
     assert not any(line.startswith(("transfer-encoding", "authorization", "expect")) for line in lines)
     assert body == b"a" * 700_000 + b"b" + b"c" * 299_999
     assert receipt.is_complete
-
-
-def test_send_chunk_reads_the_blocks_only_as_the_server_takes_them():
-    seen: list[int] = []
-    may_read = threading.Event()
-    seen_before_reading = []
-
-    def serve(connection):
-        wire.read_head(connection)
-        may_read.wait(timeout=10)
-        connection.sendall(wire.http(403))
-
-    def watch():
-        settled = -1
-        while settled != len(seen):
-            settled = len(seen)
-            threading.Event().wait(0.1)
-        seen_before_reading.append(len(seen))
-        may_read.set()
-
-    watcher = threading.Thread(target=watch)
-    with wire.serving(serve) as server:
-        watcher.start()
-        with pytest.raises(UploadExpiredError):
-            send(server.url, blocks=endless_blocks(seen), size=1 << 32)
-        watcher.join(timeout=10)
-
-    assert 0 < seen_before_reading[0] < 64  # what the kernel's buffers take, not 4096 MiB
 
 
 def test_memory_does_not_grow_with_the_chunk():
@@ -167,18 +170,25 @@ def test_a_connection_that_closes_without_an_answer_is_transport():
     assert not caught.value.nothing_happened
 
 
-def test_a_server_that_stops_reading_times_out():
+def test_a_server_that_stops_reading_times_out_and_no_more_blocks_are_read_meanwhile():
     done = threading.Event()
+    seen: list[int] = []
 
     def serve(connection):
         wire.read_head(connection)
         done.wait(timeout=20)
 
-    http = Http(connect_timeout=0.3, read_timeout=0.3)
     with wire.serving(serve) as server:
         with pytest.raises(TransportError):
-            send(server.url, blocks=endless_blocks([]), size=1 << 32, http=http)
+            send(
+                server.url,
+                blocks=endless_blocks(seen),
+                size=1 << 32,
+                http=Http(connect_timeout=0.3, read_timeout=0.3),
+            )
         done.set()
+
+    assert 0 < len(seen) < 64  # what the kernel's buffers take, not 4096 MiB
 
 
 def test_a_torn_body_after_a_201_is_still_a_201():
@@ -312,6 +322,20 @@ def test_a_name_that_does_not_resolve_is_unreachable(monkeypatch):
 
     with pytest.raises(UnreachableError):
         client_at("https://open.tiktokapis.invalid").fetch_profile()
+
+
+def test_a_certificate_that_nobody_vouches_for_stops_us_before_anything_is_sent(tmp_path):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(self_signed(tmp_path))
+
+    def serve(connection):
+        with context.wrap_socket(connection, server_side=True) as secured:
+            secured.recv(1000)
+
+    with wire.serving(serve) as server, pytest.raises(UnreachableError) as caught:
+        client_at(server.url.replace("http:", "https:")).fetch_profile()
+
+    assert "certificate" in str(caught.value)
 
 
 def test_a_server_without_tls_is_not_trusted():
