@@ -115,7 +115,9 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
         taken = (
             self.due()
             .filter(pk=pk)
-            .update(lease_token=token, lease_until=Now() + lease, claim_count=F("claim_count") + 1)
+            .update(
+                lease_token=token, lease_until=Now() + lease, rung_at=None, claim_count=F("claim_count") + 1
+            )
         )
         return self.select_related("post__video", "connection", "workspace").get(pk=pk) if taken else None
 

@@ -35,7 +35,8 @@ def test_claim_takes_a_due_row(acme, make_delivery):
         pytest.param({"wake_at": None}, id="nobody must wake it"),
         pytest.param({"wake_at": timezone.now() + timedelta(hours=1)}, id="its time has not come"),
         pytest.param(
-            {"lease_token": uuid.uuid4(), "lease_until": timezone.now() + timedelta(hours=1)}, id="somebody has it"
+            {"lease_token": uuid.uuid4(), "lease_until": timezone.now() + timedelta(hours=1)},
+            id="somebody has it",
         ),
     ],
 )
