@@ -12,4 +12,5 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("accounts/", include("allauth.urls")),
     path("", include("accounts.urls")),
     path("", include("connections.urls")),
+    path("", include("publishing.urls")),
 ]

@@ -80,9 +80,7 @@ def _file_problems(video: Video, provider: Provider) -> Iterator[Problem]:
             "file_too_large",
         )
     if video.container not in rules.containers:
-        kind = (
-            CONTAINERS[video.container].label if video.container in CONTAINERS else "unknown"
-        )
+        kind = CONTAINERS[video.container].label if video.container in CONTAINERS else "unknown"
         yield Problem(
             "video",
             f"This is {_with_article(kind)} file; {label} takes "

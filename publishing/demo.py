@@ -1,0 +1,10 @@
+"""What the demo brings along: a sample video, so that a newcomer can publish without looking for one."""
+
+from __future__ import annotations
+
+from publishing.sample import make_sample
+
+
+def load_demo_content() -> str:
+    """Make the sample video that the posting page then offers; return its place in the storage. May be run again."""
+    return make_sample()

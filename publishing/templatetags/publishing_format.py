@@ -1,0 +1,23 @@
+"""How pages write playing times and spans of time."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from django import template
+
+from publishing.preflight import format_duration
+
+register = template.Library()
+
+
+@register.filter
+def playing_time(duration: timedelta | None) -> str:
+    """Write a playing time: 12.5 s, 1:05 min, 1:02:03 h."""
+    return "" if duration is None else format_duration(duration)
+
+
+@register.filter
+def megabytes_of(sent_bytes: int, total_bytes: int) -> str:
+    """Write how much of a file was sent, in powers of ten: "32.4 of 70.0 MB"."""
+    return f"{sent_bytes / 1e6:.1f} of {total_bytes / 1e6:.1f} MB"

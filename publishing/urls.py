@@ -1,0 +1,30 @@
+"""Pages about posts."""
+
+from django.urls import path
+
+from publishing import action_views, composer_views, media_views, views
+
+app_name = "publishing"
+
+urlpatterns = [
+    path("w/<slug:slug>/posts/", views.post_list, name="post_list"),
+    path("w/<slug:slug>/posts/new/", composer_views.post_create, name="post_create"),
+    path("w/<slug:slug>/posts/<uuid:post_id>/", views.post_detail, name="post_detail"),
+    path(
+        "w/<slug:slug>/deliveries/<uuid:delivery_id>/retry/",
+        action_views.delivery_retry,
+        name="delivery_retry",
+    ),
+    path(
+        "w/<slug:slug>/deliveries/<uuid:delivery_id>/cancel/",
+        action_views.delivery_cancel,
+        name="delivery_cancel",
+    ),
+    path(
+        "w/<slug:slug>/deliveries/<uuid:delivery_id>/posted/",
+        action_views.delivery_posted,
+        name="delivery_posted",
+    ),
+    path("w/<slug:slug>/videos/<uuid:video_id>/file/", media_views.video_file, name="video_file"),
+    path("w/<slug:slug>/videos/<uuid:video_id>/poster/", media_views.video_poster, name="video_poster"),
+]
