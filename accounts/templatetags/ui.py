@@ -49,10 +49,10 @@ def _input_class(field: BoundField) -> str:
 
 
 @register.inclusion_tag("components/field.html")
-def field(bound: BoundField, hint: str = "", **attributes: Any) -> dict[str, Any]:
+def field(bound: BoundField, label: str = "", hint: str = "", **attributes: Any) -> dict[str, Any]:
     """Show a form field with label, hint and errors, tied together for screen readers.
 
-    Keyword arguments become attributes of the input ("_" is written "-"). A checkbox becomes a `.check` row. Radio
+    `label` and `hint` replace the form's own. Other keyword arguments become attributes of the input ("_" is written "-"). A checkbox becomes a `.check` row. Radio
     buttons and file inputs have markup of their own.
     """
     hint = hint or str(bound.help_text)
@@ -68,6 +68,7 @@ def field(bound: BoundField, hint: str = "", **attributes: Any) -> dict[str, Any
     attributes = {key.replace("_", "-"): value for key, value in attributes.items()}
     return {
         "field": bound,
+        "label": label or bound.label,
         "hint": hint,
         "is_check": is_check,
         "widget": bound.as_widget(attrs={**bound.field.widget.attrs, **attributes}),
