@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from sandbox.app import Sandbox
+from sandbox.control import parse_value
 from sandbox.models import App
 from sandbox.server import serve
-from sandbox.settings import PROFILES
+from sandbox.settings import PROFILES, SettingError
 from sandbox.world import World
 
 DEFAULT_KEY = "sbdemo0000000000"
@@ -51,23 +52,11 @@ def main() -> int:
     options = parser().parse_args()
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     options.data_dir.mkdir(parents=True, exist_ok=True)
-    world = World(
-        options.data_dir,
-        profile=options.profile,
-        flags=_flags(options),
-        apps=[
-            App(
-                client_key=options.client_key,
-                client_secret=options.client_secret,
-                name=options.app_name,
-                platform=options.platform,
-                redirect_uris=options.redirect_uri or env_list("SANDBOX_REDIRECT_URIS"),
-                webhook_url=options.webhook_url,
-                verified_domains=options.verified_domain,
-                verified_prefixes=options.verified_prefix,
-            )
-        ],
-    )
+    try:
+        world = World(options.data_dir, profile=options.profile, flags=_flags(options), apps=[_app(options)])
+    except SettingError as error:
+        sys.stderr.write(f"sandbox: {error}\n")
+        return 2
     world.base_url = options.base_url.rstrip("/")
     address = options.base_url or f"http://{options.host}:{options.port}"
     sys.stdout.write(f"sandbox on {address} (profile {options.profile})\n")
@@ -80,9 +69,20 @@ def env_list(name: str) -> list[str]:
     return [part.strip() for part in os.environ.get(name, "").split(",") if part.strip()]
 
 
-def _flags(options: argparse.Namespace) -> dict[str, Any]:
-    from sandbox.control import parse_value
+def _app(options: argparse.Namespace) -> App:
+    return App(
+        client_key=options.client_key,
+        client_secret=options.client_secret,
+        name=options.app_name,
+        platform=options.platform,
+        redirect_uris=options.redirect_uri or env_list("SANDBOX_REDIRECT_URIS"),
+        webhook_url=options.webhook_url,
+        verified_domains=options.verified_domain,
+        verified_prefixes=options.verified_prefix,
+    )
 
+
+def _flags(options: argparse.Namespace) -> dict[str, Any]:
     flags = dict(parse_value(item) for item in options.set)
     if options.discard_bodies:
         flags["keep_bodies"] = False

@@ -138,7 +138,7 @@ class ControlApi:
         """Register an app, or change one by its client_key."""
         body = await _body(request)
         known = self.world.apps.get(str(body.get("client_key")))
-        app = App(**{**(vars(known) if known else {}), **_checked(App, body)})
+        app = App(**{**(vars(known) if known else {}), **_checked(App, body, partial=known is not None)})
         if app.platform not in {"web", "desktop"}:
             raise ControlError("platform is web or desktop")
         if len(app.redirect_uris) > oauth.MAX_REDIRECT_URIS:

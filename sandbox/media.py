@@ -55,7 +55,8 @@ def _probe_mp4(file: IO[bytes], name: str) -> dict[str, Any]:
         elif kind == b"mdhd":
             track["scale"], track["length"] = _scale_and_length(box)
         elif kind == b"hdlr":
-            track["video"] = box[8:12] == b"vide"
+            # A MOV track has a second one of these, about where its data lies.
+            track["video"] = track.get("video") or box[8:12] == b"vide"
         elif kind == b"stts" and track.get("video"):
             count = struct.unpack(">I", box[4:8])[0]
             frames = sum(struct.unpack(">I", box[8 + i * 8 : 12 + i * 8])[0] for i in range(count))

@@ -7,10 +7,11 @@ import os
 from typing import Any
 from urllib.parse import parse_qs
 
+from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, RedirectResponse, Response
-from starlette.routing import Mount, Route, Router
+from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from sandbox import control, display, images, lifecycle
@@ -66,11 +67,11 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 
 
-def build_pages(world: World) -> Router:
+def build_pages(world: World) -> Starlette:
     """Every path that is no API call."""
     pages = Pages(world)
-    return Router(
-        [
+    app = Starlette(
+        routes=[
             Route("/", pages.home),
             Route("/healthz", pages.health),
             Route("/@{handle}", pages.profile),
@@ -87,8 +88,15 @@ def build_pages(world: World) -> Router:
             *control.build_routes(world),
             Mount("/static", StaticFiles(directory=HERE / "static")),
         ],
-        redirect_slashes=False,
+        exception_handlers={HTTPException: _sorry},  # type: ignore[dict-item]
     )
+    # A path without its last slash is not found, so that a client which forgets it is caught.
+    app.router.redirect_slashes = False
+    return app
+
+
+async def _sorry(request: Request, error: HTTPException) -> Response:
+    return _html(page("sorry.html", error.status_code, number=error.status_code, text=error.detail))
 
 
 class Pages:

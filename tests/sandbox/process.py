@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import subprocess
 import sys
@@ -133,12 +134,7 @@ def free_port() -> int:
 def _options(flags: dict[str, Any]) -> list[str]:
     options: list[str] = []
     for name, value in flags.pop("settings", {}).items():
-        text = (
-            {True: "true", False: "false", None: "null"}.get(value, value)
-            if not isinstance(value, str)
-            else value
-        )
-        options += ["--set", f"{name}={text}"]
+        options += ["--set", f"{name}={json.dumps(value)}"]
     for name, value in flags.items():
         option = f"--{name.replace('_', '-')}"
         if value is True:
