@@ -91,6 +91,8 @@ def readyz(request: HttpRequest) -> HttpResponse:
     parts = {name: _passes(name, check) for name, check in CHECKS.items()}
     ready = all(parts.values())
     words = {name: "ok" if passed else "failed" for name, passed in parts.items()}
-    answer = JsonResponse({"status": "ok" if ready else "failed", "parts": words}, status=200 if ready else 503)
+    answer = JsonResponse(
+        {"status": "ok" if ready else "failed", "parts": words}, status=200 if ready else 503
+    )
     answer._has_been_logged = True  # type: ignore[attr-defined]  # by _passes: no "Service Unavailable" besides
     return answer

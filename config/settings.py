@@ -21,7 +21,7 @@ env = environ.Env()
 environ.Env.read_env(env.str("ENV_FILE", default=str(BASE_DIR / ".env")))
 if "DATABASE_URL" not in os.environ and "ENV_FILE" not in os.environ:
     # A running demo leaves its settings here, so that `manage.py` in another terminal works on it.
-    environ.Env.read_env(BASE_DIR / env.str("DATA_DIR", default=".data") / "demo.env")
+    environ.Env.read_env(BASE_DIR / (env.str("DATA_DIR", default="") or ".data") / "demo.env")
 
 DEBUG = env.bool("DEBUG", default=False)
 

@@ -13,7 +13,10 @@ _LEVEL = re.compile(
 )
 _BARE_LEVEL = re.compile(r"^(DEBUG|INFO|WARNING|ERROR|CRITICAL)\b")
 _SHOWN = {"WARNING", "ERROR", "FATAL", "PANIC", "CRITICAL"}
-_POSTGRES_SHOWN = {"FATAL", "PANIC"}  # its ERROR is the answer to a statement, which the application tells about
+_POSTGRES_SHOWN = {
+    "FATAL",
+    "PANIC",
+}  # its ERROR is the answer to a statement, which the application tells about
 _MAIL_BEGINS = re.compile(r"^Content-Type: (text/plain|multipart/)")
 _MAIL_ENDS = re.compile(r"^-{70,}$")
 

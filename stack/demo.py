@@ -84,11 +84,7 @@ class Demo:
         self.console.say("Preparing the database …")
         self._manage("migrate", "--no-input", "-v0")
         self._manage("collectstatic", "--no-input", "-v0")
-        logins = (
-            self._manage("load_demo")
-            if any(BASE_DIR.glob("*/management/commands/load_demo.py"))
-            else "(TEMP)"
-        )
+        logins = self._manage("load_demo")
         self.console.say("Starting web, worker and beat …")
         self._start_product()
         self._announce(logins)

@@ -17,6 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from stack import StackError
 from stack.console import Console, Log
@@ -74,6 +75,7 @@ class Supervisor:
         self._selector = selectors.DefaultSelector()
         self._stopping = False
         self._asked_to_stop = False
+        self._former: dict[int, Any] = {}
         self._wake_reader, self._wake_writer = socket.socketpair()
 
     def __enter__(self) -> Supervisor:
@@ -82,13 +84,15 @@ class Supervisor:
         signal.set_wakeup_fd(self._wake_writer.fileno(), warn_on_full_buffer=False)
         self._selector.register(self._wake_reader, selectors.EVENT_READ, None)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, self._on_stop_signal)
-        signal.signal(signal.SIGCHLD, lambda *_: None)  # only wakes the loop
+            self._former[number] = signal.signal(number, self._on_stop_signal)
+        self._former[signal.SIGCHLD] = signal.signal(signal.SIGCHLD, lambda *_: None)  # only wakes the loop
         return self
 
     def __exit__(self, *_: object) -> None:
         self.stop()
         signal.set_wakeup_fd(-1)
+        for number, handler in self._former.items():
+            signal.signal(number, handler)
         self._selector.close()
         self._wake_reader.close()
         self._wake_writer.close()
