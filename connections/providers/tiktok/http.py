@@ -17,7 +17,7 @@ from http.cookiejar import DefaultCookiePolicy
 
 import requests
 from requests.adapters import HTTPAdapter
-from urllib3.exceptions import HTTPError, NameResolutionError, NewConnectionError
+from urllib3.exceptions import HTTPError, NewConnectionError
 
 from connections.errors import (
     ConfigurationError,
@@ -154,9 +154,7 @@ def _new_session() -> requests.Session:
 def _translate(error: Exception) -> ProviderError:
     cause = error.args[0] if error.args else None
     reason = getattr(cause, "reason", cause)
-    if isinstance(error, requests.ConnectTimeout) or isinstance(
-        reason, (NewConnectionError, NameResolutionError)
-    ):
+    if isinstance(error, requests.ConnectTimeout) or isinstance(reason, NewConnectionError):
         return UnreachableError("TikTok could not be reached")
     if isinstance(error, requests.exceptions.SSLError):
         if any(isinstance(detail, ssl.SSLCertVerificationError) for detail in getattr(reason, "args", ())):

@@ -56,9 +56,8 @@ class TikTokProvider:
         self._pkce = pkce
         self._hosts = UploadHosts(upload_hosts, api_url=app.api_url)
         self._http = Http()
-        self._upload_http = Http(
-            connect_timeout=READ_TIMEOUT_S
-        )  # a slow line may need long for a piece of a chunk
+        # On a slow line a piece of a chunk may need long, and urllib3 sends under the time-out for connecting.
+        self._upload_http = Http(connect_timeout=READ_TIMEOUT_S)
 
     @classmethod
     def from_settings(cls) -> TikTokProvider:

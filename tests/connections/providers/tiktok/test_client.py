@@ -5,6 +5,7 @@ from datetime import timedelta
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+import requests
 
 from connections.errors import (
     AuthorizationError,
@@ -16,6 +17,7 @@ from connections.errors import (
     ResponseError,
     TokenExpiredError,
     TransportError,
+    UnreachableError,
 )
 from connections.providers.base import FailureClass, PublishMode, PublishOptions, PublishPhase
 from connections.providers.tiktok.chunks import plan_chunks
@@ -620,6 +622,34 @@ def test_a_401_without_a_body_asks_for_a_refresh(client, wire):
 
     with pytest.raises(TokenExpiredError):
         client.fetch_status(PUBLISH_ID)
+
+
+@pytest.mark.parametrize(
+    ("failure", "kind"),
+    [
+        (requests.ConnectTimeout, UnreachableError),
+        (requests.ReadTimeout, TransportError),
+        (requests.ConnectionError, TransportError),
+        (requests.exceptions.ChunkedEncodingError, TransportError),
+        (requests.exceptions.InvalidURL, ConfigurationError),
+    ],
+)
+def test_only_a_connection_that_was_never_made_is_sure_that_nothing_happened(client, wire, failure, kind):
+    wire.post(STATUS_URL, body=failure("x"))
+
+    with pytest.raises(kind) as caught:
+        client.fetch_status(PUBLISH_ID)
+
+    assert type(caught.value) is kind
+
+
+def test_a_token_that_tiktok_echoes_is_taken_out_of_the_message(provider, wire):
+    wire.post(STATUS_URL, json=refused("invalid_params", "odd token plain123456 here"), status=400)
+
+    with pytest.raises(RejectedError) as caught:
+        provider.client(access_token="plain123456", scopes=[]).fetch_status(PUBLISH_ID)
+
+    assert caught.value.message == "odd token [removed] here"
 
 
 def test_the_client_shows_no_token_in_its_repr(client):

@@ -38,6 +38,7 @@ def test_tiktoks_own_hosts_are_allowed(url):
         "https://localhost/x",
         "http://open-upload.tiktokapis.com/x",
         "http://open.tiktokapis.com/x",
+        "http://open-upload.tiktokapis.com:443/x",
         "https://open-upload.tiktokapis.com:8443/x",
     ],
 )
@@ -61,6 +62,7 @@ def test_other_addresses_are_refused_with_no_more_than_the_host_in_the_message(u
         "https://",
         "https://user:pw@open-upload.tiktokapis.com/x",
         "https://evil.example\\@open-upload.tiktokapis.com/x",
+        "https://evil.example\\.tiktokapis.com/x",
         "https://open-upload.tiktokapis.com/a b",
         "https://open-upload.tiktokapis.com/\r\nX: y",
         "https://open-upload.tiktokapis.com:99999/x",

@@ -411,7 +411,7 @@ def test_an_endless_answer_is_cut_off():
         for _ in range(MAX_ANSWER_BYTES // len(BLOCK) + 40):
             connection.sendall(BLOCK)
 
-    with wire.serving(serve) as server, pytest.raises(ResponseError):
+    with wire.serving(serve) as server, pytest.raises(ResponseError, match="larger"):
         client_at(server.url).fetch_profile()
 
 
