@@ -39,8 +39,8 @@ def check_broker() -> None:
     """Connect to the broker and to Redis, which may be two servers. Raises what their clients raise."""
     with heartbeat.open_redis() as client:
         client.ping()
-    if current_app.conf.broker_url != settings.REDIS_URL:
-        with current_app.connection_for_write() as broker:
+    if settings.CELERY_BROKER_URL != settings.REDIS_URL:
+        with current_app.connection_for_write(settings.CELERY_BROKER_URL) as broker:
             broker.ensure_connection(max_retries=1, timeout=3)
 
 

@@ -79,7 +79,7 @@ def check_broker() -> Iterator[Finding]:
 def _other_broker() -> Finding:
     place = redact(settings.CELERY_BROKER_URL)
     try:
-        with current_app.connection_for_write() as broker:
+        with current_app.connection_for_write(settings.CELERY_BROKER_URL) as broker:
             broker.ensure_connection(max_retries=1, timeout=3)
     except Exception as error:  # each transport of kombu has errors of its own
         return broken(f"The broker does not answer ({place}): {_words(error)}", "Check CELERY_BROKER_URL.")

@@ -81,6 +81,14 @@ def test_readyz_fails_without_redis_and_hides_its_address(client, settings):
     assert "hunter22" not in answer.text
 
 
+def test_readyz_fails_without_a_broker_of_its_own(client, worker, settings):
+    settings.CELERY_BROKER_URL = f"redis://127.0.0.1:{hidden_port()}/0"
+
+    answer = client.get("/readyz")
+
+    assert answer.json()["parts"] == {"database": "ok", "broker": "failed", "storage": "ok", "worker": "ok"}
+
+
 def test_readyz_fails_when_media_cannot_be_written(client, settings, tmp_path, worker):
     (tmp_path / "file").touch()
     settings.MEDIA_ROOT = tmp_path / "file" / "media"

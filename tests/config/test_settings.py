@@ -1,0 +1,71 @@
+"""A production start without its secrets is refused at once, with the name of what is missing."""
+
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+
+from stack.options import BASE_DIR
+
+COMPLETE = {"SECRET_KEY": "x" * 50, "DATABASE_URL": "postgres://u:p@127.0.0.1:5432/d", "ENV_FILE": os.devnull}
+
+
+def _read(env, expression="None"):
+    """Read the settings in a fresh process; give its result."""
+    code = f"from config import settings as s; print({expression})"
+    argv = [sys.executable, "-c", code]
+    return subprocess.run(argv, env=env, cwd=BASE_DIR, capture_output=True, text=True, check=False)
+
+
+def test_settings_refuse_to_start_without_a_secret_key():
+    done = _read({"ENV_FILE": os.devnull})
+
+    assert done.returncode != 0
+    assert "SECRET_KEY is not set" in done.stderr
+
+
+def test_settings_refuse_a_wrong_pkce_value():
+    done = _read(COMPLETE | {"TIKTOK_PKCE": "sometimes"})
+
+    assert "it must be auto, on or off" in done.stderr
+
+
+def test_cookies_are_secure_behind_https_and_usable_without():
+    expression = "s.SESSION_COOKIE_SECURE, s.CSRF_COOKIE_SECURE"
+
+    assert _read(COMPLETE | {"BASE_URL": "https://example.com"}, expression).stdout == "True True\n"
+    assert _read(COMPLETE | {"BASE_URL": "http://127.0.0.1:8000"}, expression).stdout == "False False\n"
+
+
+def test_loopback_stays_an_allowed_host_for_health_checks():
+    done = _read(COMPLETE | {"ALLOWED_HOSTS": "example.com"}, "s.ALLOWED_HOSTS")
+
+    assert done.stdout == "['example.com', '127.0.0.1', 'localhost']\n"
+
+
+@pytest.mark.parametrize(
+    ("env", "host"),
+    [
+        pytest.param({}, "10.0.0.9", id="no settings of one's own: the running demo's"),
+        pytest.param({"DATABASE_URL": "postgres://u:p@db.example/d"}, "db.example", id="one's own"),
+    ],
+)
+def test_manage_py_finds_the_running_demo(tmp_path, env, host):
+    (tmp_path / "demo.env").write_text(f"SECRET_KEY={'x' * 50}\nDATABASE_URL=postgres://u:p@10.0.0.9/d\n")
+
+    done = _read({"DATA_DIR": str(tmp_path), "SECRET_KEY": "y" * 50} | env, "s.DATABASES['default']['HOST']")
+
+    assert done.stdout.strip() == host
+
+
+def test_env_example_names_every_setting():
+    source = (BASE_DIR / "config" / "settings.py").read_text()
+    example = (BASE_DIR / ".env.example").read_text()
+    names = set(re.findall(r'(?:env\.\w+|_secret)\(\s*"([A-Z0-9_]+)"', source))
+
+    assert len(names) > 20
+    assert {name for name in names if f"\n{name}=" not in example and f"\n# {name}=" not in example} == {
+        "ENV_FILE"
+    }
