@@ -53,7 +53,7 @@ class ExpiryFilter(admin.SimpleListFilter):
 
 
 @admin.register(SocialConnection)
-class SocialConnectionAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not subscriptable at run time
+class SocialConnectionAdmin(admin.ModelAdmin):
     """Read-only but for the label: everything else is what the platform said, and a hand edit would lie."""
 
     list_display = [

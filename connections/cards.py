@@ -40,7 +40,7 @@ class Card:
     @property
     def picture_version(self) -> str:
         """Changes with the picture, so that browsers may keep it."""
-        return self.connection.avatar.name.rpartition("-")[2].partition(".")[0]
+        return str(self.connection.avatar.name).rpartition("-")[2].partition(".")[0]
 
     @property
     def missing(self) -> tuple[Permission, ...]:

@@ -7,7 +7,7 @@ from django import forms
 from connections.models import SocialConnection
 
 
-class LabelForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptable at run time
+class LabelForm(forms.ModelForm):
     """A name of the workspace's own for an account."""
 
     class Meta:

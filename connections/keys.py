@@ -91,9 +91,9 @@ def rotate(
 ) -> Rotation:
     """Re-encrypt under the first key what is stored in `column` under others; return what was done.
 
-    Online and resumable: each value is replaced on its own, only if nobody changed it since it was read (a token
-    that is refreshed meanwhile is under the newest key anyway), and what is done needs no second look. A value that does not
-    open is counted and left. `dry_run` opens the values without writing.
+    Online and resumable: each value is replaced on its own, only if nobody changed it since it was read (a token that
+    is refreshed meanwhile is under the newest key anyway), and what is done needs no second look. A value that does
+    not open is counted and left. `dry_run` opens the values without writing.
     """
     result = Rotation(column, _outdated(column).count())
     for batch in _batches(column):

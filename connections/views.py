@@ -6,7 +6,7 @@ from uuid import UUID
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
-from django.http import FileResponse, Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
@@ -44,7 +44,7 @@ def connection_list(request: HttpRequest, slug: str) -> HttpResponse:
     rows = SocialConnection.objects.filter(workspace=membership.workspace)
     gone = rows.filter(status=ConnectionStatus.REVOKED).order_by("-disconnected_at", "pk")
     context = {
-        "cards": cards_for(rows.listed(), now=now),
+        "cards": cards_for(rows.listed().select_related("connected_by"), now=now),
         "disconnected": list(gone[:20]),
         "providers": [provider_for(name) for name in provider_names()],
         "can_manage": can_manage_connections(membership),
@@ -112,25 +112,26 @@ def connect_help(request: HttpRequest, provider: str) -> HttpResponse:
 
 
 @require_GET
-def avatar(request: HttpRequest, slug: str, pk: UUID) -> HttpResponse | FileResponse:
+def avatar(request: HttpRequest, slug: str, pk: UUID) -> HttpResponse:
     """The picture of an account, to members only."""
     _, connection = _connection(request, slug, pk)
     if not connection.avatar:
         raise Http404("No picture")
     try:
-        file = connection.avatar.open("rb")
+        with connection.avatar.open("rb") as file:
+            content = file.read()
     except FileNotFoundError:
         raise Http404("No picture") from None
-    response = FileResponse(file, content_type="image/jpeg")
-    response["Cache-Control"] = "private, max-age=3600"
-    return response
+    return HttpResponse(
+        content, content_type="image/jpeg", headers={"Cache-Control": "private, max-age=3600"}
+    )
 
 
 @require_http_methods(["GET", "POST"])
 def edit_label(request: HttpRequest, slug: str, pk: UUID) -> HttpResponse:
     """Give an account a label."""
     _, connection = _connection(request, slug, pk, at_least=MANAGES_CONNECTIONS)
-    form = LabelForm(request.POST or None, instance=connection)
+    form = LabelForm(request.POST if request.method == "POST" else None, instance=connection)
     if request.method == "POST" and form.is_valid():
         services.set_label(connection, form.cleaned_data["account_label"])
         messages.success(request, f"The account is called {connection.display_name} now.")
@@ -223,7 +224,7 @@ def _show_failure(request: HttpRequest, error: ConnectError, provider: Provider)
     """The failure's own page, with a way back. 200 for a choice of the person's own, 400 or so for the rest."""
     membership = None
     if error.workspace is not None:
-        membership = Membership.objects.filter(workspace=error.workspace, user_id=request.user.pk).first()
+        membership = Membership.objects.filter(workspace=error.workspace, user=_user(request)).first()
         if membership is not None:
             membership.workspace = error.workspace
             request.membership = membership  # type: ignore[attr-defined]

@@ -125,7 +125,11 @@ def test_the_same_account_in_another_workspace_is_a_connection_of_its_own(
 def test_connecting_again_heals_the_row_and_says_so(acme, browser, account, make_connection, notices, status):
     row = make_connection(acme, provider_account_id="-000creator", account_label="Main")
     SocialConnection.objects.update(
-        status=status, status_reason="Dead.", access_token="", refresh_token="", disconnected_at=timezone.now()
+        status=status,
+        status_reason="Dead.",
+        access_token="",
+        refresh_token="",
+        disconnected_at=timezone.now(),
     )
     account.post(TOKEN_URL, json=grant())
 
@@ -374,9 +378,7 @@ def test_a_state_of_another_session_of_the_same_person_is_refused(acme, alice, b
     assert OAuthRequest.objects.get().used_at is None
 
 
-def test_a_state_of_another_person_is_refused_and_shows_no_workspace(
-    acme, mallory, browser, as_user, tiktok
-):
+def test_a_state_of_another_person_is_refused_and_shows_no_workspace(acme, mallory, browser, as_user, tiktok):
     state = begin(browser, acme)["state"]
 
     answer = come_back(as_user(mallory), code="c", state=state)

@@ -138,7 +138,9 @@ def test_an_avatar_that_cannot_be_used_keeps_the_old_one_and_is_no_error(
     assert row.username == "noramoves"
 
 
-@pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://x.example/a.png", "data:image/png;base64,xx", "/a"])
+@pytest.mark.parametrize(
+    "url", ["file:///etc/passwd", "ftp://x.example/a.png", "data:image/png;base64,xx", "/a"]
+)
 def test_only_web_addresses_are_downloaded(url):
     with pytest.raises(AvatarError):
         download(url)

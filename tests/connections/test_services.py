@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 from datetime import timedelta
@@ -24,9 +25,7 @@ pytestmark = pytest.mark.django_db
 
 
 def revoked_tokens(tiktok):
-    forms = [
-        parse_qs(call.request.body.decode()) for call in tiktok.calls if call.request.url == REVOKE_URL
-    ]
+    forms = [parse_qs(call.request.body.decode()) for call in tiktok.calls if call.request.url == REVOKE_URL]
     assert all(form["client_secret"] == ["test-client-secret"] for form in forms)
     return [form["token"][0] for form in forms]
 
@@ -104,7 +103,9 @@ def test_an_account_that_another_workspace_has_lost_is_revoked(acme, rival, make
 @pytest.mark.parametrize(
     "trouble", [{"body": requests.ConnectionError("refused")}, {"status": 500}, {"status": 401, "json": {}}]
 )
-def test_a_provider_that_cannot_be_told_does_not_keep_the_tokens_alive(acme, make_connection, tiktok, trouble):
+def test_a_provider_that_cannot_be_told_does_not_keep_the_tokens_alive(
+    acme, make_connection, tiktok, trouble
+):
     row = make_connection(acme)
     tiktok.post(REVOKE_URL, **trouble)
 
@@ -233,10 +234,8 @@ def test_a_primary_chosen_while_it_is_disconnected_never_leaves_a_revoked_primar
     def work() -> None:
         with lock:
             mine = works.pop()
-        try:
+        with contextlib.suppress(services.NotUsableError):
             mine()
-        except services.NotUsableError:
-            pass
 
     run_in_threads(2, work)
 

@@ -280,9 +280,7 @@ def test_a_refresher_that_died_is_succeeded_when_its_lease_ends(acme, make_conne
     assert fresh_access_token(row) == "act.new-access"
 
 
-def test_a_waiter_gives_up_on_a_lease_that_does_not_end(
-    acme, make_connection, expired, tiktok, monkeypatch
-):
+def test_a_waiter_gives_up_on_a_lease_that_does_not_end(acme, make_connection, expired, tiktok, monkeypatch):
     row = make_connection(acme, refresh_lease_until=timezone.now() + timedelta(hours=1), **expired)
     monkeypatch.setattr(tokens, "WAIT", timedelta(0))
 
