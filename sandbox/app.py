@@ -68,7 +68,9 @@ class Sandbox:
         answer: Answer | None = None
         fault = None
         if self.world.faults.rules:
-            fault = self.world.faults.take(await self._facts(request))
+            facts = await self._facts(request)
+            fault = self.world.faults.take(facts)
+            request.notes |= {name: facts[name] for name in ("creator", "publish_id") if facts.get(name)}
         try:
             if fault is None:
                 answer = await self._answer(request, handler)

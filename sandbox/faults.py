@@ -87,7 +87,7 @@ class Faults:
 
     def add(self, document: dict[str, Any]) -> Fault:
         """Take a rule from its JSON form. FaultError: unknown names or values."""
-        match, action = document.get("match") or {}, document.get("action") or {}
+        match, action = document.get("match", {}), document.get("action", {})
         times = document.get("times", 1)
         if not isinstance(match, dict) or not isinstance(action, dict) or not action:
             raise FaultError("match and action are objects, and action says what goes wrong")

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
+import socket
+import threading
 from collections.abc import Generator
 from types import FrameType
 
@@ -35,6 +38,13 @@ class Server(uvicorn.Server):
         finally:
             for sig, handler in before.items():
                 signal.signal(sig, handler)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """All is written when this returns; a thread that still hangs in a name lookup is not waited for."""
+        await super().shutdown(sockets)
+        last = threading.Timer(GRACE_SECONDS / 2, os._exit, [0])
+        last.daemon = True
+        last.start()
 
     def _leave(self, sig: int, frame: FrameType | None) -> None:
         self.should_exit = True

@@ -73,7 +73,9 @@ def revoke(sandbox: SandboxProcess, token: str, **changes: str) -> requests.Resp
 class ApiClient:
     """Calls for one creator's access token."""
 
-    def __init__(self, sandbox: SandboxProcess, creator: str = "demo.public", scopes: list[str] | None = None):
+    def __init__(
+        self, sandbox: SandboxProcess, creator: str = "demo.public", scopes: list[str] | None = None
+    ):
         self.sandbox = sandbox
         self.creator = creator
         self.pair = sandbox.tokens(creator, scopes)

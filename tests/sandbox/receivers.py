@@ -93,7 +93,9 @@ def _handler(receiver: Receiver) -> type[BaseHTTPRequestHandler]:
     return Handler
 
 
-def eventually(read: Callable[[], Any], accept: Callable[[Any], bool], *, seconds: float = WAIT_SECONDS) -> Any:
+def eventually(
+    read: Callable[[], Any], accept: Callable[[Any], bool], *, seconds: float = WAIT_SECONDS
+) -> Any:
     """Read again and again until the value is accepted; AssertionError with the last value after `seconds`."""
     pause = threading.Event()
     for _ in range(int(seconds / 0.05)):

@@ -49,7 +49,9 @@ def test_list_pages_newest_first_with_a_cursor_in_milliseconds(client):
     publish_public(client, 12)
 
     first = client.call("/v2/video/list/", {}, fields="id,create_time,video_description").json()["data"]
-    rest = client.call("/v2/video/list/", {"cursor": first["cursor"]}, fields="video_description").json()["data"]
+    rest = client.call("/v2/video/list/", {"cursor": first["cursor"]}, fields="video_description").json()[
+        "data"
+    ]
 
     assert len(first["videos"]) == 10
     assert first["has_more"] is True
@@ -82,7 +84,9 @@ def test_query_drops_ids_that_are_foreign_or_not_public(client, client_for):
     client_for("demo.quiet").publish(privacy_level="PUBLIC_TO_EVERYONE")
     ids = [post["post_id"] for post in client.sandbox.posts()]
 
-    videos = client.call("/v2/video/query/", {"filters": {"video_ids": ids}}, fields="id").json()["data"]["videos"]
+    videos = client.call("/v2/video/query/", {"filters": {"video_ids": ids}}, fields="id").json()["data"][
+        "videos"
+    ]
 
     assert len(ids) == 3
     assert [video["id"] for video in videos] == ids[:1]

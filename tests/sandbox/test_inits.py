@@ -9,13 +9,11 @@ import pytest
 from tests.sandbox.client import ApiClient, chunked, code_of, one_chunk
 from tests.sandbox.process import CLIENT_KEY
 
-GUIDELINES = (
-    "Please review our integration guidelines at https://developers.tiktok.com/doc/content-sharing-guidelines/"
-)
+GUIDELINES = "Please review our integration guidelines at https://developers.tiktok.com/doc/content-sharing-guidelines/"
 POST_INFO = "The request post info is empty or incorrect"
 SOURCE_INFO = "The request source info is empty or incorrect"
 DIRECT = "/v2/post/publish/video/init/"
-PHOTO_URL = "https://media.example.com/a.jpg"
+PHOTO_URL = "https://localhost:9/a.jpg"
 
 
 def message_of(answer):
@@ -28,7 +26,7 @@ def change_creator(sandbox, handle, **changes):
 
 @pytest.fixture
 def photo_client(sandbox, client):
-    sandbox.control("POST", "/apps", {"client_key": CLIENT_KEY, "verified_domains": ["example.com"]})
+    sandbox.control("POST", "/apps", {"client_key": CLIENT_KEY, "verified_domains": ["localhost"]})
     return client
 
 
@@ -41,7 +39,9 @@ def photo_client(sandbox, client):
         pytest.param("demo.public", {"active_users_audited": 0}, "reached_active_user_cap", id="user cap"),
     ],
 )
-def test_posting_caps_are_http_200_in_creator_info_and_403_at_init(sandbox, client_for, handle, settings, code):
+def test_posting_caps_are_http_200_in_creator_info_and_403_at_init(
+    sandbox, client_for, handle, settings, code
+):
     sandbox.settings(audited=True, **settings)
     client = client_for(handle)
 
@@ -62,7 +62,11 @@ def test_privacy_options_and_switches_follow_the_account(client_for, handle, fir
     info = client_for(handle).creator_info().json()["data"]
 
     assert info["privacy_level_options"] == [first, "MUTUAL_FOLLOW_FRIENDS", "SELF_ONLY"]
-    assert (info["duet_disabled"], info["stitch_disabled"], info["comment_disabled"]) == (duet, stitch, comment)
+    assert (info["duet_disabled"], info["stitch_disabled"], info["comment_disabled"]) == (
+        duet,
+        stitch,
+        comment,
+    )
 
 
 def test_creator_info_tells_the_longest_video(client_for):
@@ -214,8 +218,12 @@ def test_cover_timestamp_counts_in_post_info_and_is_ignored_elsewhere(sandbox, c
     ("changes", "message"),
     [
         pytest.param({"media_type": "VIDEO"}, "Invalid media_type or post_mode", id="video"),
-        pytest.param({"media_type": None}, "Invalid media_type or post_mode", id="media_type not at top level"),
-        pytest.param({"post_mode": "DIRECT POST"}, "Invalid media_type or post_mode", id="the docs' misprint"),
+        pytest.param(
+            {"media_type": None}, "Invalid media_type or post_mode", id="media_type not at top level"
+        ),
+        pytest.param(
+            {"post_mode": "DIRECT POST"}, "Invalid media_type or post_mode", id="the docs' misprint"
+        ),
         pytest.param({"source_info": one_chunk(1000)}, SOURCE_INFO, id="file upload"),
         pytest.param({"source_info": None}, SOURCE_INFO, id="nothing"),
         pytest.param({"post_info": None}, POST_INFO, id="no post_info"),
@@ -244,7 +252,9 @@ def test_photo_post_takes_1_to_35_urls_and_a_cover(photo_client, count, index, e
     assert photo_client.photos([], source_info=source).status_code == expected
 
 
-@pytest.mark.parametrize(("mode", "scope"), [("DIRECT_POST", "video.publish"), ("MEDIA_UPLOAD", "video.upload")])
+@pytest.mark.parametrize(
+    ("mode", "scope"), [("DIRECT_POST", "video.publish"), ("MEDIA_UPLOAD", "video.upload")]
+)
 def test_photo_scope_follows_the_mode(sandbox, client_for, mode, scope):
     sandbox.settings(audited=True)
     other = {"video.publish", "video.upload"} - {scope}
@@ -267,7 +277,9 @@ def test_video_draft_carries_no_caption(sandbox, client):
 @pytest.mark.quirk(33)
 def test_photo_draft_carries_title_and_description(sandbox, photo_client):
     info = {"title": "A title", "description": "A description"}
-    publish_id = photo_client.photos([PHOTO_URL], mode="MEDIA_UPLOAD", post_info=info).json()["data"]["publish_id"]
+    publish_id = photo_client.photos([PHOTO_URL], mode="MEDIA_UPLOAD", post_info=info).json()["data"][
+        "publish_id"
+    ]
 
     task = sandbox.control("GET", f"/tasks/{publish_id}")
 
@@ -328,7 +340,9 @@ def test_sound_chunk_plans_are_taken(sandbox, client, size, chunk, count):
 @pytest.mark.parametrize(
     ("size", "chunk", "count", "message"),
     [
-        pytest.param(15_000_000, 10_000_000, 1, "The chunk size is invalid", id="lone chunk smaller than the file"),
+        pytest.param(
+            15_000_000, 10_000_000, 1, "The chunk size is invalid", id="lone chunk smaller than the file"
+        ),
         pytest.param(121_000_000, 64_000_000, 1, "The chunk size is invalid", id="lone chunk, big file"),
         pytest.param(70_000_000, 70_000_000, 1, "The chunk size is invalid", id="over 64 MB in one"),
         pytest.param(9_000_000, 4_500_000, 2, "The chunk size is invalid", id="under 5 MB"),
@@ -355,7 +369,9 @@ def test_unsound_chunk_plans_are_refused(client, size, chunk, count, message):
         pytest.param(lambda c: c.inbox(source=pulled()), "v_inbox_url~v2.", id="inbox url"),
         pytest.param(lambda c: c.photos([PHOTO_URL]), "p_pub_url~v2.", id="photo"),
         pytest.param(
-            lambda c: c.photos([PHOTO_URL], mode="MEDIA_UPLOAD", post_info={}), "p_inbox_url~v2.", id="photo draft"
+            lambda c: c.photos([PHOTO_URL], mode="MEDIA_UPLOAD", post_info={}),
+            "p_inbox_url~v2.",
+            id="photo draft",
         ),
     ],
 )
@@ -367,7 +383,7 @@ def test_publish_id_has_the_prefix_of_its_flow(photo_client, start, prefix):
 
 
 def pulled():
-    return {"source": "PULL_FROM_URL", "video_url": "https://media.example.com/v.mp4"}
+    return {"source": "PULL_FROM_URL", "video_url": "https://localhost:9/v.mp4"}
 
 
 @pytest.mark.quirk(44)
@@ -418,13 +434,19 @@ def test_branded_content_for_everyone_is_taken(client):
         pytest.param({"post_info": {"privacy_level": "SELF_ONLY"}}, SOURCE_INFO, id="no source"),
         pytest.param({"post_info": [], "source_info": {}}, POST_INFO, id="a list"),
         pytest.param(
-            {"post_info": {"privacy_level": "SELF_ONLY", "disable_duet": "no"}, "source_info": {}}, POST_INFO, id="flag"
+            {"post_info": {"privacy_level": "SELF_ONLY", "disable_duet": "no"}, "source_info": {}},
+            POST_INFO,
+            id="flag",
         ),
         pytest.param(
-            {"post_info": {"privacy_level": "SELF_ONLY", "title": 7}, "source_info": {}}, POST_INFO, id="title"
+            {"post_info": {"privacy_level": "SELF_ONLY", "title": 7}, "source_info": {}},
+            POST_INFO,
+            id="title",
         ),
         pytest.param(
-            {"post_info": {"privacy_level": "SELF_ONLY"}, "source_info": {"source": "FTP"}}, SOURCE_INFO, id="source"
+            {"post_info": {"privacy_level": "SELF_ONLY"}, "source_info": {"source": "FTP"}},
+            SOURCE_INFO,
+            id="source",
         ),
     ],
 )
@@ -461,7 +483,9 @@ def test_json_with_a_charset_is_taken(client):
         pytest.param(lambda c: c.init(), 6, id="video init"),
         pytest.param(lambda c: c.inbox(), 6, id="inbox init"),
         pytest.param(lambda c: c.photos([PHOTO_URL]), 6, id="photo init"),
-        pytest.param(lambda c: c.call("/v2/post/publish/status/fetch/", {"publish_id": "x"}), 30, id="status"),
+        pytest.param(
+            lambda c: c.call("/v2/post/publish/status/fetch/", {"publish_id": "x"}), 30, id="status"
+        ),
     ],
 )
 def test_rate_limit_is_a_sliding_minute_per_token(sandbox, photo_client, client_for, start, limit):

@@ -295,9 +295,7 @@ def test_non_target_can_end_on_the_error_page_instead(sandbox):
 @pytest.mark.quirk(53)
 def test_target_users_bind_only_keys_that_begin_with_sb(sandbox):
     sandbox.control("POST", "/apps", WEB_APP)
-    query = authorize_query(
-        client_key=WEB_APP["client_key"], redirect_uri="https://app.example.com/cb/"
-    )
+    query = authorize_query(client_key=WEB_APP["client_key"], redirect_uri="https://app.example.com/cb/")
 
     assert "code" in sandbox.consent(query, "demo.stranger")
 
@@ -306,7 +304,9 @@ def test_target_users_bind_only_keys_that_begin_with_sb(sandbox):
 def test_review_and_audit_are_separate_gates(sandbox, client_for):
     client = client_for("demo.public")
     audit_gate = code_of(client.init(privacy_level="SELF_ONLY"))
-    sandbox.control("POST", "/apps", {"client_key": CLIENT_KEY, "client_secret": CLIENT_SECRET, "approved": False})
+    sandbox.control(
+        "POST", "/apps", {"client_key": CLIENT_KEY, "client_secret": CLIENT_SECRET, "approved": False}
+    )
     review_gate = authorize(sandbox)
 
     assert audit_gate == (403, "unaudited_client_can_only_post_to_private_accounts")

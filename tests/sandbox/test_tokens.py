@@ -37,7 +37,9 @@ def code(sandbox):
 
 @pytest.mark.quirk(9)
 @pytest.mark.parametrize("path", ["/v2/oauth/token/", "/v2/oauth/revoke/"])
-@pytest.mark.parametrize("content_type", ["application/json", "application/x-www-form-urlencoded, text/plain", None])
+@pytest.mark.parametrize(
+    "content_type", ["application/json", "application/x-www-form-urlencoded, text/plain", None]
+)
 def test_other_content_type_gives_http_200_with_an_error(sandbox, path, content_type):
     headers = {"Content-Type": content_type} if content_type else {}
 
@@ -99,12 +101,16 @@ def test_code_belongs_to_its_app(sandbox, code):
 @pytest.mark.parametrize(
     ("fields", "expected"),
     [
-        pytest.param({"client_secret": ""}, (400, "invalid_request", "Client secret is missed in request."), id="none"),
+        pytest.param(
+            {"client_secret": ""}, (400, "invalid_request", "Client secret is missed in request."), id="none"
+        ),
         pytest.param(
             {"client_secret": "no"}, (401, "invalid_client", "Client key or secret is incorrect."), id="wrong"
         ),
         pytest.param(
-            {"client_key": "awno"}, (401, "invalid_client", "Client key or secret is incorrect."), id="unknown key"
+            {"client_key": "awno"},
+            (401, "invalid_client", "Client key or secret is incorrect."),
+            id="unknown key",
         ),
         pytest.param(
             {"client_key": ""}, (400, "invalid_request", "The request parameters are malformed."), id="no key"

@@ -255,7 +255,9 @@ def test_parallel_requests_for_one_chunk_store_it_once(sandbox, upload):
     statuses: list[int] = []
     threads = [
         threading.Thread(
-            target=lambda: statuses.append(requests.put(url, data=FIRST, headers=headers, timeout=20).status_code)
+            target=lambda: statuses.append(
+                requests.put(url, data=FIRST, headers=headers, timeout=20).status_code
+            )
         )
         for _ in range(4)
     ]
