@@ -17,6 +17,7 @@ from connections.errors import (
     AuthorizationError,
     CapError,
     ConfigurationError,
+    JobNotFoundError,
     ProviderError,
     RateLimitError,
     RejectedError,
@@ -110,6 +111,8 @@ def _recover(delivery: Delivery, error: ProviderError) -> str:
             return ending.hold_for_reconnect(delivery, error)
         case ConfigurationError():
             return _hold_for_operator(delivery, error)
+        case JobNotFoundError():  # a job's status may be unknown for a moment after its start
+            return _try_again(delivery, error)
         case RejectedError() if delivery.state != DeliveryState.PROCESSING:
             return ending.fail(delivery, code=error.code, log_id=error.log_id)
         case _:

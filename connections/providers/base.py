@@ -298,7 +298,6 @@ class Provider(Protocol):
     required_scopes: frozenset[str]
     publish_scopes: Mapping[PublishMode, str]
     privacy_labels: Mapping[str, str]
-    public_privacy_levels: frozenset[str]
     caption_limit: int
     max_video_bytes: int
     rate_limits: Mapping[Operation, RateLimit]

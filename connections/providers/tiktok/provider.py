@@ -42,7 +42,6 @@ class TikTokProvider:
             "SELF_ONLY": "Only me",
         }
     )
-    public_privacy_levels = frozenset({"PUBLIC_TO_EVERYONE"})
     caption_limit = 2200
     max_video_bytes = chunks.MAX_VIDEO_BYTES
     video_rules = VIDEO_RULES

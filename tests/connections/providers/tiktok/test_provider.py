@@ -66,7 +66,7 @@ def test_every_scope_and_privacy_level_has_a_label_for_people(provider):
     assert set(provider.publish_scopes.values()) <= set(provider.scope_labels)
     assert provider.required_scopes <= set(provider.scope_labels)
     assert list(provider.privacy_labels.values()) == ["Everyone", "Friends", "Followers", "Only me"]
-    assert provider.public_privacy_levels <= set(provider.privacy_labels)
+    assert provider.posting_rules.public_levels <= set(provider.privacy_labels)
 
 
 @pytest.mark.parametrize(
