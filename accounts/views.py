@@ -8,7 +8,7 @@ from typing import cast
 from django.contrib import messages
 from django.contrib.auth.decorators import login_not_required
 from django.core.exceptions import PermissionDenied
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
@@ -36,6 +36,10 @@ def _user(request: HttpRequest) -> User:
     return cast(User, request.user)  # the middleware lets nobody else in
 
 
+def _posted(request: HttpRequest) -> QueryDict | None:
+    return request.POST if request.method == "POST" else None
+
+
 @login_not_required
 @require_safe
 def home(request: HttpRequest) -> HttpResponse:
@@ -59,8 +63,8 @@ def workspace_open(request: HttpRequest, slug: str) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 def workspace_list(request: HttpRequest) -> HttpResponse:
     """List the user's workspaces and make a new one."""
-    form = WorkspaceForm(request.POST or None)
-    if request.method == "POST" and form.is_valid():
+    form = WorkspaceForm(_posted(request))
+    if form.is_valid():
         workspace = create_workspace(name=form.cleaned_data["name"], owner=_user(request))
         messages.success(request, f"{workspace.name} is ready.")
         return redirect("workspace_open", slug=workspace.slug)
@@ -71,8 +75,8 @@ def workspace_list(request: HttpRequest) -> HttpResponse:
 def workspace_settings(request: HttpRequest, slug: str) -> HttpResponse:
     """Rename a workspace."""
     workspace = require_membership(request, slug, at_least=Role.ADMIN).workspace
-    form = WorkspaceForm(request.POST or None, instance=workspace)
-    if request.method == "POST" and form.is_valid():
+    form = WorkspaceForm(_posted(request), instance=workspace)
+    if form.is_valid():
         workspace.save(update_fields=["name"])
         messages.success(request, "Saved.")
         return redirect("workspace_settings", slug=slug)
@@ -152,8 +156,8 @@ def member_remove(request: HttpRequest, slug: str, membership_id: uuid.UUID) -> 
 def profile(request: HttpRequest) -> HttpResponse:
     """Show and change the user's own name."""
     user = _user(request)
-    form = ProfileForm(request.POST or None, instance=user)
-    if request.method == "POST" and form.is_valid():
+    form = ProfileForm(_posted(request), instance=user)
+    if form.is_valid():
         user.save(update_fields=["name"])
         messages.success(request, "Saved.")
         return redirect("profile")

@@ -52,8 +52,8 @@ def _input_class(field: BoundField) -> str:
 def field(bound: BoundField, label: str = "", hint: str = "", **attributes: Any) -> dict[str, Any]:
     """Show a form field with label, hint and errors, tied together for screen readers.
 
-    `label` and `hint` replace the form's own. Other keyword arguments become attributes of the input ("_" is written "-"). A checkbox becomes a `.check` row. Radio
-    buttons and file inputs have markup of their own.
+    `label` and `hint` replace the form's own. Other keyword arguments become attributes of the input ("_" is written
+    "-"). A checkbox becomes a `.check` row. Radio buttons and file inputs have markup of their own.
     """
     hint = hint or str(bound.help_text)
     described = [f"{bound.id_for_label}-hint"] if hint else []
@@ -98,8 +98,8 @@ def megabytes(count: int | None) -> str:
         return ""
     if count < 1000:
         return f"{count} B"
-    if count < 1_000_000:
+    if count < 999_500:
         return f"{count / 1000:.0f} kB"
-    if count < 1_000_000_000:
+    if count < 999_950_000:
         return f"{count / 1_000_000:.1f} MB"
     return f"{count / 1_000_000_000:.2f} GB"

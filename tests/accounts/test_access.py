@@ -1,0 +1,87 @@
+"""Who gets into which page of accounts: one row for each URL, compared with the URL conf."""
+
+from __future__ import annotations
+
+import pytest
+from django.urls import reverse
+
+from accounts import urls
+from accounts.models import Membership, Role
+
+pytestmark = pytest.mark.django_db
+
+VISITOR, STRANGER, VIEWER, EDITOR, OWNER = "visitor", "mallory", "vic", "erin", "alice"
+CAST = (VISITOR, STRANGER, VIEWER, EDITOR, OWNER)
+ACCESS = [
+    ("home", "get", (200, 302, 302, 302, 302)),
+    ("profile", "get", (302, 200, 200, 200, 200)),
+    ("workspace_list", "get", (302, 200, 200, 200, 200)),
+    ("workspace_open", "get", (302, 404, 302, 302, 302)),
+    ("workspace_settings", "get", (302, 404, 403, 403, 200)),
+    ("workspace_settings", "post", (302, 404, 403, 403, 400)),
+    ("workspace_members", "get", (302, 404, 200, 200, 200)),
+    ("workspace_members", "post", (302, 405, 405, 405, 405)),
+    ("member_role", "get", (302, 405, 405, 405, 405)),
+    ("member_role", "post", (302, 404, 403, 403, 302)),
+    ("member_remove", "get", (302, 404, 403, 403, 200)),
+    ("member_remove", "post", (302, 404, 403, 403, 302)),
+]
+
+
+@pytest.fixture
+def target(acme, django_user_model):
+    """A member that the pages about one member are about."""
+    user = django_user_model.objects.create_user("bystander@example.com")
+    return Membership.objects.create(workspace=acme, user=user, role=Role.VIEWER)
+
+
+@pytest.mark.parametrize("position", range(len(CAST)), ids=CAST)
+@pytest.mark.parametrize(("name", "method", "statuses"), ACCESS)
+def test_page_opens_to_whom_it_should(
+    client, target, alice, erin, vic, mallory, name, method, statuses, position
+):
+    people = {"mallory": mallory, "vic": vic, "erin": erin, "alice": alice}
+    person = people.get(CAST[position])
+    if person:
+        client.force_login(person)
+    known = {"slug": "acme", "membership_id": target.pk}
+    [pattern] = [pattern for pattern in urls.urlpatterns if pattern.name == name]
+    arguments = {key: known[key] for key in pattern.pattern.converters}
+
+    answer = getattr(client, method)(reverse(name, kwargs=arguments))
+
+    assert answer.status_code == statuses[position]
+
+
+def test_every_page_has_a_row():
+    assert {pattern.name for pattern in urls.urlpatterns} == {name for name, _, _ in ACCESS}
+
+
+@pytest.mark.parametrize(
+    ("name", "status"),
+    [
+        ("account_login", 200),
+        ("account_signup", 200),
+        ("account_reset_password", 200),
+        ("account_reset_password_done", 200),
+        ("account_reset_password_from_key_done", 200),
+        ("account_email_verification_sent", 200),
+        ("account_inactive", 200),
+        ("account_logout", 302),
+        ("account_email", 302),
+        ("account_change_password", 302),
+        ("account_reauthenticate", 302),
+    ],
+)
+def test_visitor_reaches_the_doors_and_nothing_behind_them(client, name, status):
+    assert client.get(reverse(name)).status_code == status
+
+
+def test_admin_sends_a_visitor_through_the_common_login(client):
+    answer = client.get("/admin/", follow=True)
+
+    assert answer.request["PATH_INFO"] == reverse("account_login")
+
+
+def test_admin_is_not_found_by_those_who_are_no_operators(alice, browse):
+    assert browse(alice).get("/admin/", follow=True).status_code == 403

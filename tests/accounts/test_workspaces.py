@@ -1,0 +1,140 @@
+"""Making workspaces and changing their members, as services."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+from django.db import connections
+
+from accounts.models import Membership, Role, Workspace
+from accounts.workspaces import (
+    LastOwnerError,
+    RoleChangeError,
+    change_role,
+    create_workspace,
+    remove_member,
+)
+
+
+def membership_of(user) -> Membership:
+    return Membership.objects.get(user=user)
+
+
+@pytest.mark.parametrize(
+    ("name", "slug"),
+    [
+        pytest.param("North & South", "north-south", id="marks"),
+        pytest.param("Ärger GmbH", "arger-gmbh", id="accents"),
+        pytest.param("日本語", "workspace", id="nothing that fits"),
+        pytest.param("x" * 80, "x" * 40, id="too long"),
+    ],
+)
+def test_create_workspace_makes_a_slug_from_the_name(alice, name, slug):
+    assert create_workspace(name=name, owner=alice).slug == slug
+
+
+def test_create_workspace_finds_another_slug_when_one_is_taken(alice, acme):
+    workspace = create_workspace(name="Acme", owner=alice)
+
+    assert workspace.slug.startswith("acme-")
+    assert workspace.memberships.get().role == Role.OWNER
+
+
+def test_change_role_gives_another_role(alice, vic):
+    change_role(actor=membership_of(alice), membership_id=membership_of(vic).pk, role=Role.ADMIN)
+
+    assert membership_of(vic).role == Role.ADMIN
+
+
+def test_change_role_keeps_the_last_owner(alice):
+    mine = membership_of(alice)
+
+    with pytest.raises(LastOwnerError):
+        change_role(actor=mine, membership_id=mine.pk, role=Role.ADMIN)
+
+    assert membership_of(alice).role == Role.OWNER
+
+
+def test_change_role_lets_an_owner_step_down_beside_another(alice, erin):
+    mine = membership_of(alice)
+    change_role(actor=mine, membership_id=membership_of(erin).pk, role=Role.OWNER)
+
+    change_role(actor=mine, membership_id=mine.pk, role=Role.EDITOR)
+
+    assert membership_of(alice).role == Role.EDITOR
+
+
+@pytest.mark.parametrize(
+    ("whom", "role"),
+    [
+        pytest.param("alice", Role.ADMIN, id="lower an owner"),
+        pytest.param("vic", Role.OWNER, id="make an owner"),
+        pytest.param("erin", Role.OWNER, id="become owner"),
+    ],
+)
+def test_change_role_keeps_an_admin_from_touching_owners(alice, erin, vic, request, whom, role):
+    Membership.objects.filter(user=erin).update(role=Role.ADMIN)
+    target = membership_of(request.getfixturevalue(whom))
+
+    with pytest.raises(RoleChangeError):
+        change_role(actor=membership_of(erin), membership_id=target.pk, role=role)
+
+    assert membership_of(target.user).role == target.role
+
+
+def test_change_role_believes_the_database_over_an_old_copy_of_the_actor(alice, erin, vic):
+    stale = membership_of(erin)
+    stale.role = Role.ADMIN  # as it was when the page was read
+
+    with pytest.raises(RoleChangeError):
+        change_role(actor=stale, membership_id=membership_of(vic).pk, role=Role.ADMIN)
+
+
+def test_change_role_does_not_reach_into_another_workspace(alice, mallory):
+    with pytest.raises(Membership.DoesNotExist):
+        change_role(actor=membership_of(mallory), membership_id=membership_of(alice).pk, role=Role.VIEWER)
+
+
+def test_remove_member_takes_out_and_lets_leave(alice, erin, vic):
+    remove_member(actor=membership_of(alice), membership_id=membership_of(erin).pk)
+    remove_member(actor=membership_of(vic), membership_id=membership_of(vic).pk)
+
+    assert [member.user for member in Membership.objects.select_related("user")] == [alice]
+
+
+def test_remove_member_keeps_the_last_owner(alice, erin):
+    mine = membership_of(alice)
+
+    with pytest.raises(LastOwnerError):
+        remove_member(actor=mine, membership_id=mine.pk)
+
+
+def test_remove_member_refuses_an_editor(alice, erin, vic):
+    with pytest.raises(RoleChangeError):
+        remove_member(actor=membership_of(erin), membership_id=membership_of(vic).pk)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_owners_who_step_down_at_once_leave_one(alice, erin):
+    Membership.objects.filter(user=erin).update(role=Role.OWNER)
+    together = threading.Barrier(2)
+    refused: list[type[Exception]] = []
+
+    def step_down(mine: Membership) -> None:
+        together.wait(timeout=10)
+        try:
+            change_role(actor=mine, membership_id=mine.pk, role=Role.VIEWER)
+        except LastOwnerError as error:
+            refused.append(type(error))
+        finally:
+            connections.close_all()
+
+    threads = [threading.Thread(target=step_down, args=[membership_of(user)]) for user in (alice, erin)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=20)
+
+    assert refused == [LastOwnerError]
+    assert Workspace.objects.get().memberships.filter(role=Role.OWNER).count() == 1
