@@ -6,5 +6,6 @@ from publishing.sample import make_sample
 
 
 def load_demo_content() -> str:
-    """Make the sample video that the posting page then offers; return its place in the storage. May be run again."""
-    return make_sample()
+    """Make the sample video that the posting page then offers, and say so in a line. May be run again."""
+    make_sample()
+    return "A sample video is offered under New post."

@@ -72,7 +72,7 @@ def tell_attempt(attempt: Attempt, *, platform: str, is_over: bool = True) -> En
         started_at=attempt.started_at,
         finished_at=attempt.finished_at,
         repeat_count=attempt.repeat_count,
-        sent_bytes=attempt.detail.get("bytes") or attempt.detail.get("stored_bytes"),
+        sent_bytes=attempt.detail.get("bytes") if attempt.step == "chunk" else None,
         message=attempt.message,
         code=attempt.code,
         log_id=attempt.log_id,

@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import PurePosixPath
+from typing import BinaryIO
 
 from django.core import signing
 from django.core.files.base import ContentFile
@@ -44,7 +45,8 @@ def store_video(
     """
     try:
         probed = probe_video(received, total_bytes=received.size or 0)
-        video = _described(workspace, user, received, probed)
+        video = _described(workspace, probed, name=received.name or "", size=received.size or 0)
+        video.uploaded_by, video.sha256 = user, received.sha256
         problems = find_file_problems(video=video, provider=provider)
         if problems:
             raise VideoRefusedError(" ".join(one.message for one in problems), code=problems[0].code)
@@ -55,14 +57,17 @@ def store_video(
     return video
 
 
-def _described(workspace: Workspace, user: User | None, received: ReceivedFile, probed: ProbedVideo) -> Video:
+def inspect_file(file: BinaryIO, *, name: str, total_bytes: int, workspace: Workspace) -> Video:
+    """Return an unsaved Video that describes an open file, which stays where it is. Raises VideoRefusedError."""
+    return _described(workspace, probe_video(file, total_bytes=total_bytes), name=name, size=total_bytes)
+
+
+def _described(workspace: Workspace, probed: ProbedVideo, *, name: str, size: int) -> Video:
     return Video(
         workspace=workspace,
-        uploaded_by=user,
-        original_name=received.name or f"video.{probed.container}",
+        original_name=name or f"video.{probed.container}",
         content_type=probed.content_type,
-        total_bytes=received.size or 0,
-        sha256=received.sha256,
+        total_bytes=size,
         duration_ms=probed.duration_ms,
         width=probed.width,
         height=probed.height,
