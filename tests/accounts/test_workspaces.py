@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from functools import partial
 
 import pytest
-from django.db import connections
+from django.db import OperationalError, connections, transaction
 
 from accounts.models import Membership, Role, Workspace
 from accounts.workspaces import (
@@ -116,25 +118,21 @@ def test_remove_member_refuses_an_editor(alice, erin, vic):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_two_owners_who_step_down_at_once_leave_one(alice, erin):
+@pytest.mark.parametrize("change", [partial(change_role, role=Role.VIEWER), remove_member])
+def test_changes_of_members_wait_for_each_other(alice, erin, acme, change):
+    """Else two owners could each step down, believing in the other."""
     Membership.objects.filter(user=erin).update(role=Role.OWNER)
-    together = threading.Barrier(2)
-    refused: list[type[Exception]] = []
+    mine = membership_of(alice)
 
-    def step_down(mine: Membership) -> None:
-        together.wait(timeout=10)
-        try:
-            change_role(actor=mine, membership_id=mine.pk, role=Role.VIEWER)
-        except LastOwnerError as error:
-            refused.append(type(error))
-        finally:
-            connections.close_all()
+    def step_down() -> None:
+        with closing(connections["default"]) as theirs, theirs.cursor() as cursor:
+            cursor.execute("SET lock_timeout = '100ms'")
+            change(actor=mine, membership_id=mine.pk)
 
-    threads = [threading.Thread(target=step_down, args=[membership_of(user)]) for user in (alice, erin)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(timeout=20)
+    with transaction.atomic(), ThreadPoolExecutor(1) as other:
+        Workspace.objects.select_for_update().get(pk=acme.pk)
+        error = other.submit(step_down).exception(timeout=20)
 
-    assert refused == [LastOwnerError]
-    assert Workspace.objects.get().memberships.filter(role=Role.OWNER).count() == 1
+    assert isinstance(error, OperationalError)
+    assert "lock timeout" in str(error)
+    assert membership_of(alice).role == Role.OWNER
