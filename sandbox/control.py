@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import MISSING, fields
@@ -12,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from sandbox import lifecycle, oauth, webhooks
+from sandbox import lifecycle, oauth, pulls, webhooks
 from sandbox.faults import FaultError
 from sandbox.models import ALL_SCOPES, App, Creator, Grant, Post, Record, Task
 from sandbox.settings import SettingError
@@ -34,6 +35,9 @@ FAIL_REASONS = (
     "spam_risk_text",
     "spam_risk",
 )
+
+
+HANDLE = re.compile(r"[A-Za-z0-9_.]{1,24}")
 
 
 class ControlError(Exception):
@@ -116,7 +120,7 @@ class ControlApi:
         }
 
     async def reset(self, request: Request) -> Any:
-        self.world.reset()
+        pulls.start_over(self.world)
         return {}
 
     async def get_settings(self, request: Request) -> Any:
@@ -166,6 +170,8 @@ class ControlApi:
 
     async def create_creator(self, request: Request) -> Any:
         creator = Creator(**_checked(Creator, await _body(request)))
+        if not HANDLE.fullmatch(creator.handle):
+            raise ControlError("a handle has 1 to 24 letters, digits, underscores and dots")
         if creator.handle in self.world.creators:
             raise ControlError("there is a creator with this handle", 409)
         creator.nickname = creator.nickname or creator.handle

@@ -30,7 +30,7 @@ def begin_processing(world: World, task: Task) -> None:
 def settle_task(world: World, task: Task) -> None:
     """Bring a task up to the present: end its processing or let its upload URL run out. Safe to call at any time."""
     now = world.now()
-    if not task.is_open:
+    if not task.is_open or not world.holds(task):
         return
     if task.due_at is not None:
         if task.due_at <= now:

@@ -14,7 +14,7 @@ from starlette.responses import FileResponse, JSONResponse, RedirectResponse, Re
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from sandbox import control, display, images, lifecycle
+from sandbox import control, display, images, lifecycle, pulls
 from sandbox.faults import FaultError
 from sandbox.models import Creator, Post, Task
 from sandbox.settings import CHOICES, SettingError
@@ -41,6 +41,7 @@ SHOWN_SETTINGS = (
     "oauth_errors_always_200",
     "params_code",
     "branded_private_accepted",
+    "upload_bytes_per_second",
     "webhook_duplicate",
     "webhook_shuffle",
     "webhook_delay_seconds",
@@ -218,7 +219,7 @@ class Pages:
         return RedirectResponse("/control/#faults", 303)
 
     async def reset(self, request: Request) -> Response:
-        self.world.reset()
+        pulls.start_over(self.world)
         return RedirectResponse("/control/", 303)
 
     def _control_page(self, problem: str = "", status: int = 200) -> Response:

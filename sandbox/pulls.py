@@ -35,6 +35,13 @@ def stop(task: Task) -> None:
         job.cancel()
 
 
+def start_over(world: World) -> None:
+    """Reset the world, and whatever is still on its way into it."""
+    for job in _running.values():
+        job.cancel()
+    world.reset()
+
+
 def resume(world: World) -> None:
     """Begin again what a stop of the process broke off."""
     for task in world.tasks.values():

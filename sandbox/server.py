@@ -14,7 +14,7 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-GRACE_SECONDS = 1
+GRACE_SECONDS = 0.5
 KEEP_ALIVE_SECONDS = 75
 
 
@@ -42,7 +42,7 @@ class Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """All is written when this returns; a thread that still hangs in a name lookup is not waited for."""
         await super().shutdown(sockets)
-        last = threading.Timer(GRACE_SECONDS / 2, os._exit, [0])
+        last = threading.Timer(GRACE_SECONDS, os._exit, [0])
         last.daemon = True
         last.start()
 
@@ -64,7 +64,7 @@ def serve(app: ASGIApp, *, host: str, port: int) -> bool:
         log_level="warning",
         server_header=False,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
-        timeout_graceful_shutdown=GRACE_SECONDS,
+        timeout_graceful_shutdown=GRACE_SECONDS,  # type: ignore[arg-type]  # a float does
     )
     server = Server(config)
     server.run()

@@ -82,6 +82,7 @@ class Settings:
     range_header: str = "last_index"
     chunk_lengths: str = "declared"
     refuse_upload_authorization: bool = True
+    upload_bytes_per_second: int | None = None
     unfinished_upload: str = "fail"
     branded_private_accepted: bool = False
     post_id_type: str = "number"
@@ -96,7 +97,6 @@ class Settings:
     webhook_duplicate: bool = False
     webhook_shuffle: bool = False
     webhook_delay_seconds: float = 0.0
-    webhook_insecure: bool = True
 
     def token_seconds(self) -> tuple[int, int]:
         """How long a new access and a new refresh token live."""

@@ -139,7 +139,7 @@ async def _receive(world: World, request: Request, task: Task, first: int, last:
             writer.sink = await _open_sink(world, task)
         chunk = writer.sink.open_chunk()
         try:
-            await _copy(request, writer, chunk, last - first + 1)
+            await _copy(request, writer, chunk, last - first + 1, world.settings.upload_bytes_per_second)
             await chunk.keep()
         except BaseException:
             await chunk.drop()
@@ -153,15 +153,22 @@ async def _receive(world: World, request: Request, task: Task, first: int, last:
         world.save(task)
 
 
-async def _copy(request: Request, writer: Writer, chunk: Chunk, length: int) -> None:
-    """Body to chunk. UploadError: 400 for a wrong length, 416 where a newer request took over."""
+async def _copy(request: Request, writer: Writer, chunk: Chunk, length: int, rate: int | None) -> None:
+    """Body to chunk, at most `rate` bytes a second.
+
+    UploadError: 400 for a wrong length, 416 where a newer request took over.
+    """
     copying = writer.copying = asyncio.current_task()
+    loop = asyncio.get_running_loop()
+    began = loop.time()
     try:
         while True:
             message = await request.receive()
             if message["type"] == "http.disconnect":
                 raise ClientDisconnect
             await chunk.write(message.get("body", b""))
+            if rate:
+                await asyncio.sleep(chunk.size / rate - (loop.time() - began))
             if chunk.size > length:
                 raise UploadError(400, "more bytes than announced")
             if not message.get("more_body"):

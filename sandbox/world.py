@@ -113,8 +113,13 @@ class World:
     # Records
 
     def save(self, record: Record) -> None:
-        """Have `record` written soon."""
-        self.store.save(record)
+        """Have `record` written soon, unless a reset threw it away in the meantime."""
+        if self.holds(record):
+            self.store.save(record)
+
+    def holds(self, record: Record) -> bool:
+        """Whether `record` is the one known under its key."""
+        return self._tables[record.kind].get(record.key()) is record
 
     def change_settings(self, changes: Mapping[str, Any]) -> None:
         """Set knobs, and keep them over a restart. SettingError: nothing was changed."""
@@ -263,6 +268,15 @@ class World:
         self.uploads: dict[str, Task] = {}
         self.posts: dict[str, Post] = {}
         self.hooks: dict[str, Hook] = {}
+        self._tables: dict[str, Mapping[str, Record]] = {
+            "app": self.apps,
+            "creator": self.creators,
+            "grant": self.grants,
+            "token": self.tokens,
+            "task": self.tasks,
+            "post": self.posts,
+            "hook": self.hooks,
+        }
         self.creator_tasks: defaultdict[str, list[Task]] = defaultdict(list)
         self.creator_posts: defaultdict[str, list[Post]] = defaultdict(list)
         self.active_users: defaultdict[str, dict[str, float]] = defaultdict(dict)
@@ -284,11 +298,11 @@ class World:
             elif (kind, key) == ("document", "settings"):
                 self.overrides = body
             rows[kind].append(body)
-        self.apps = {r.key(): r for r in _records(App, rows)}
-        self.creators = {r.key(): r for r in _records(Creator, rows)}
-        self.grants = {r.key(): r for r in _records(Grant, rows)}
-        self.tokens = {r.key(): r for r in _records(Token, rows)}
-        self.hooks = {r.key(): r for r in sorted(_records(Hook, rows), key=lambda r: r.created_at)}
+        self.apps.update((r.key(), r) for r in _records(App, rows))
+        self.creators.update((r.key(), r) for r in _records(Creator, rows))
+        self.grants.update((r.key(), r) for r in _records(Grant, rows))
+        self.tokens.update((r.key(), r) for r in _records(Token, rows))
+        self.hooks.update((r.key(), r) for r in sorted(_records(Hook, rows), key=lambda r: r.created_at))
         for task in sorted(_records(Task, rows), key=lambda r: r.created_at):
             self.add_task(task)
         for post in sorted(_records(Post, rows), key=lambda r: r.created_at):

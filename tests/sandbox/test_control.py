@@ -77,6 +77,7 @@ def test_creators_can_be_made_changed_and_removed(sandbox, client_for):
     ("method", "path", "body", "status"),
     [
         ("POST", "/creators", {}, 400),
+        ("POST", "/creators", {"handle": "a/b"}, 400),
         ("POST", "/creators", {"handle": "demo.public"}, 409),
         ("POST", "/creators", {"handle": "x", "private": "yes"}, 400),
         ("PATCH", "/creators/demo.public", {"handle": "other"}, 400),

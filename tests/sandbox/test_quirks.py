@@ -22,5 +22,5 @@ def _marked(path: Path) -> set[int]:
         if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
             for mark in node.decorator_list:
                 if isinstance(mark, ast.Call) and ast.unparse(mark.func) == "pytest.mark.quirk":
-                    found |= {argument.value for argument in mark.args}
+                    found |= {ast.literal_eval(argument) for argument in mark.args}
     return found

@@ -283,6 +283,38 @@ def test_chunk_log_tells_what_was_tried(sandbox, upload):
     assert "upload_token" not in task
 
 
+def test_slow_upload_shows_only_whole_chunks_as_progress(sandbox, upload):
+    client, url, publish_id = upload
+    sandbox.settings(upload_bytes_per_second=MIN_CHUNK)
+    headers = {"Content-Type": "video/mp4", "Content-Range": f"bytes 0-{MIN_CHUNK - 1}/{len(FILE)}"}
+
+    with pytest.raises(requests.ReadTimeout):
+        requests.put(url, data=FIRST, headers=headers, timeout=(5, 0.3))
+    early = client.status(publish_id)["uploaded_bytes"]
+    sandbox.settings(upload_bytes_per_second=None)
+
+    assert early == 0
+    assert client.put(url, FIRST, 0, len(FILE)).status_code == 206
+
+
+def test_upload_that_ends_after_a_reset_posts_nothing(sandbox, client):
+    body = FILE[:2_000_000]
+    url = client.init(len(body)).json()["data"]["upload_url"]
+    host, port = sandbox.url.removeprefix("http://").split(":")
+    head = (
+        f"PUT {path_of(url)} HTTP/1.1\r\nHost: x\r\nContent-Type: video/mp4\r\nConnection: close\r\n"
+        f"Content-Length: {len(body)}\r\nContent-Range: bytes 0-{len(body) - 1}/{len(body)}\r\n\r\n"
+    )
+    with socket.create_connection((host, int(port)), timeout=10) as sock:
+        sock.sendall(head.encode() + body[:1_000_000])
+        sandbox.control("POST", "/reset")
+        sock.sendall(body[1_000_000:])
+        sock.recv(100)
+
+    assert sandbox.control("GET", "/tasks") == []
+    assert sandbox.posts() == []
+
+
 def test_chunk_of_a_failed_task_is_404(sandbox, upload):
     client, url, publish_id = upload
     sandbox.control("POST", f"/tasks/{publish_id}/fail", {"reason": "internal"})
