@@ -82,9 +82,8 @@ class Demo:
             self._start_sandbox()
         self._publish_environment()
         self.console.say("Preparing the database …")
-        self._manage("migrate", "--no-input", "-v0")
-        self._manage("collectstatic", "--no-input", "-v0")
-        logins = self._manage("load_demo")
+        self._manage(migrate=["--no-input", "-v0"], collectstatic=["--no-input", "-v0"])
+        logins = self._manage(load_demo=[])["load_demo"]
         self.console.say("Starting web, worker and beat …")
         self._start_product()
         self._announce(logins)
@@ -186,9 +185,9 @@ class Demo:
         lines = [f"{name}={value}\n" for name, value in sorted(ours.items()) if name != "ENV_FILE"]
         keys.write_private(self.data.path / "demo.env", "".join(lines))
 
-    def _manage(self, *words: str) -> str:
-        argv = [sys.executable, "manage.py", *words]
-        return self.supervisor.run(words[0], argv, env=self.env, cwd=BASE_DIR)
+    def _manage(self, **commands: list[str]) -> dict[str, str]:
+        argvs = {name: [sys.executable, "manage.py", name, *words] for name, words in commands.items()}
+        return self.supervisor.run(argvs, env=self.env, cwd=BASE_DIR)
 
     def _start_product(self) -> None:
         celery = [sys.executable, "-m", "celery", "-A", "config"]

@@ -115,21 +115,36 @@ class Supervisor:
             if waiting and time.monotonic() > deadline:
                 raise StackError(_not_ready(waiting[0], f"was not ready within {seconds:.0f} s"))
 
-    def run(self, name: str, argv: Sequence[str | Path], *, env: Mapping[str, str], cwd: Path) -> str:
-        """Run a command to its end while looking after the rest; return its output. Raises StackError if it fails."""
-        log = self.logs / f"{name}.log"
-        with log.open("w+b") as output:
-            process = spawn(argv, env=env, cwd=cwd, output=output)
-            try:
-                while process.poll() is None:
-                    self._turn(0.2)
-            finally:
+    def run(
+        self, commands: Mapping[str, Sequence[str | Path]], *, env: Mapping[str, str], cwd: Path
+    ) -> dict[str, str]:
+        """Run named commands side by side to their end while looking after the rest; return what each printed.
+
+        Raises StackError if one fails, StopRequested; then none of them is left running.
+        """
+        processes: dict[str, subprocess.Popen[bytes]] = {}
+        try:
+            for name, argv in commands.items():
+                with self._command_log(name).open("wb") as output:
+                    processes[name] = spawn(argv, env=env, cwd=cwd, output=output)
+            while any(process.poll() is None for process in processes.values()):
+                self._turn(0.2)
+        finally:
+            for process in processes.values():
                 if process.poll() is None:
                     process.kill()
                     process.wait()
-        text = log.read_text(errors="replace")
-        if process.returncode != 0:
-            raise StackError(f"{name} failed (all of it is in {log}):\n{text[-3000:].strip()}")
+        return {name: self._outcome(name, process.returncode) for name, process in processes.items()}
+
+    def _command_log(self, name: str) -> Path:
+        return self.logs / f"{name}.log"
+
+    def _outcome(self, name: str, status: int) -> str:
+        text = self._command_log(name).read_text(errors="replace")
+        if status != 0:
+            raise StackError(
+                f"{name} failed (all of it is in {self._command_log(name)}):\n{text[-3000:].strip()}"
+            )
         return text
 
     def run_until_stopped(self) -> None:

@@ -67,7 +67,9 @@ class Services:
         """Start both servers, once."""
         if self.are_running:
             return
-        self.folder.mkdir(mode=0o711)  # Postgres may run as another account and has to pass through
+        self.folder.mkdir()
+        self.folder.chmod(0o711)  # Postgres may run as another account and has to pass through
+        (self.folder / "static").mkdir()
         self._lock = _hold(self.folder)
         cluster = Cluster.at(
             self.folder, port=self.port, superuser_password=secrets.token_hex(16), careless=True
