@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import signal
 import socket
@@ -41,6 +42,8 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """All is written when this returns; a thread that still hangs in a name lookup is not waited for."""
+        # What is cut off now is cut off on purpose: uvicorn need not complain.
+        logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
         await super().shutdown(sockets)
         last = threading.Timer(GRACE_SECONDS, os._exit, [0])
         last.daemon = True

@@ -40,6 +40,7 @@ class Receiver:
         self.statuses: list[int] = []
         self.files: dict[str, Reply] = {}
         self.asked: list[str] = []
+        self.answered: queue.Queue[str] = queue.Queue()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self._server.daemon_threads = True
         self.port = self._server.server_address[1]
@@ -80,6 +81,7 @@ def _handler(receiver: Receiver) -> type[BaseHTTPRequestHandler]:
                 self.wfile.flush()
                 reply.hold.wait(WAIT_SECONDS)
                 self._finish(reply.body[half:])
+            receiver.answered.put(self.path)
 
         def _finish(self, rest: bytes) -> None:
             try:

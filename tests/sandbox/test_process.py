@@ -145,6 +145,7 @@ def test_sigterm_in_the_middle_of_a_chunk_keeps_the_progress(tmp_path):
 
     assert status == 0
     assert task["stored_bytes"] == MIN_CHUNK
+    assert "Traceback" not in sandbox.log_path.read_text()
 
 
 def test_it_listens_on_loopback_only_and_names_its_address(tmp_path):

@@ -116,14 +116,17 @@ def test_download_has_a_time_limit(sandbox, pull, receiver):
 def test_running_download_can_be_canceled(sandbox, pull, receiver):
     receiver.files["/videos/a.mp4"] = Reply(body=VIDEO, hold=threading.Event())
     publish_id = pull.init(source=source(f"{receiver.url}/videos/a.mp4")).json()["data"]["publish_id"]
-    eventually(lambda: pull.status(publish_id), lambda status: status["downloaded_bytes"] > 0)
+    half = len(VIDEO) // 2
+    eventually(lambda: pull.status(publish_id), lambda status: status["downloaded_bytes"] == half)
 
     answer = pull.call(CANCEL, {"publish_id": publish_id})
     receiver.files["/videos/a.mp4"].hold.set()
+    receiver.answered.get(timeout=10)
+    status = pull.status(publish_id)
 
     assert answer.status_code == 200
     assert set(answer.json()) == {"error"}
-    assert pull.status(publish_id)["fail_reason"] == "publish_cancelled"
+    assert (status["fail_reason"], status["downloaded_bytes"]) == ("publish_cancelled", half)
     assert code_of(pull.call(CANCEL, {"publish_id": publish_id})) == (400, "publish_not_cancellable")
     assert sandbox.posts() == []
 
