@@ -8,6 +8,7 @@ from typing import cast
 from django.contrib import messages
 from django.contrib.auth.decorators import login_not_required
 from django.core.exceptions import PermissionDenied
+from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
@@ -24,6 +25,7 @@ from accounts.workspaces import (
     remove_member,
 )
 
+MEMBERS_PER_PAGE = 50
 ROLE_WORDS = [
     (Role.OWNER, "Everything, and decides who else is an owner."),
     (Role.ADMIN, "Connects accounts, manages members and settings, and all that an editor does."),
@@ -91,17 +93,20 @@ def workspace_settings(request: HttpRequest, slug: str) -> HttpResponse:
 def workspace_members(request: HttpRequest, slug: str) -> HttpResponse:
     """Show who is in the workspace, what each role may do, and let managers change it."""
     actor = require_membership(request, slug)
-    members = list(actor.workspace.memberships.select_related("user").order_by("created_at", "pk"))
+    members = actor.workspace.memberships.select_related("user").order_by("created_at", "pk")
+    page = Paginator(members, MEMBERS_PER_PAGE).get_page(request.GET.get("page"))
     rows = [
         {
             "member": member,
-            "form": RoleForm(actor=actor, member=member, prefix=None, auto_id=f"role-{member.pk}"),
+            "form": RoleForm(actor=actor, member=member, auto_id=f"role-{member.pk}"),
             "can_change": actor.can_assign(member, Role(member.role)),
             "can_remove": actor.can_remove(member),
         }
-        for member in members
+        for member in page
     ]
-    return render(request, "accounts/workspace_members.html", {"rows": rows, "roles": ROLE_WORDS})
+    return render(
+        request, "accounts/workspace_members.html", {"rows": rows, "page": page, "roles": ROLE_WORDS}
+    )
 
 
 def _member_or_404(actor: Membership, membership_id: uuid.UUID) -> Membership:

@@ -49,13 +49,14 @@ def _input_class(field: BoundField) -> str:
 
 
 @register.inclusion_tag("components/field.html")
-def field(bound: BoundField, label: str = "", hint: str = "", **attributes: Any) -> dict[str, Any]:
+def field(bound: BoundField, label: str = "", hint: str | None = None, **attributes: Any) -> dict[str, Any]:
     """Show a form field with label, hint and errors, tied together for screen readers.
 
-    `label` and `hint` replace the form's own. Other keyword arguments become attributes of the input ("_" is written
-    "-"). A checkbox becomes a `.check` row. Radio buttons and file inputs have markup of their own.
+    `label` and `hint` replace the form's own (an empty hint: none). Other keyword arguments become attributes of the
+    input ("_" is written "-"). A checkbox becomes a `.check` row. Radio buttons and file inputs have markup of their
+    own.
     """
-    hint = hint or str(bound.help_text)
+    hint = str(bound.help_text) if hint is None else hint
     described = [f"{bound.id_for_label}-hint"] if hint else []
     if bound.errors:
         described.append(f"{bound.id_for_label}-error")

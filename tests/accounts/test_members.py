@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from django.urls import reverse
+from django.utils import timezone
 
 from accounts.models import Membership, Role, User
 
@@ -40,8 +41,22 @@ def test_members_take_as_many_queries_for_many_as_for_few(alice, acme, browse, d
     client = browse(alice)
     client.get("/w/acme/members/")
 
-    with django_assert_max_num_queries(6):
+    with django_assert_max_num_queries(7):
         client.get("/w/acme/members/")
+
+
+def test_members_come_in_pages(alice, acme, browse):
+    users = User.objects.bulk_create(User(email=f"{number}@example.com") for number in range(60))
+    Membership.objects.bulk_create(
+        Membership(workspace=acme, user=user, role=Role.VIEWER, created_at=timezone.now()) for user in users
+    )
+    client = browse(alice)
+
+    first = client.get("/w/acme/members/").content.decode()
+    second = client.get("/w/acme/members/?page=2").content.decode()
+
+    assert (first.count("row-title"), second.count("row-title")) == (50, 11)
+    assert "?page=2" in first
 
 
 def test_member_role_is_changed_by_an_owner(alice, vic, browse):
