@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from sandbox import lifecycle, oauth, pulls, webhooks
+from sandbox import lifecycle, oauth, pulls, uploads, webhooks
 from sandbox.faults import FaultError
 from sandbox.models import ALL_SCOPES, App, Creator, Grant, Post, Record, Task
 from sandbox.settings import SettingError
@@ -415,6 +415,7 @@ class ControlApi:
     def _task(self, task: Task) -> dict[str, Any]:
         lifecycle.settle_task(self.world, task)
         shown = {k: v for k, v in vars(task).items() if k not in {"upload_token", "upload_id"}}
+        shown["incoming_bytes"] = uploads.incoming_bytes(self.world, task)
         return {**shown, "available_ids": [str(i) for i in lifecycle.available_ids(self.world, task)]}
 
 

@@ -40,6 +40,7 @@ class Writer:
         self.sink: Sink | None = None
         self.copying: asyncio.Task[Any] | None = None
         self.interrupted: asyncio.Task[Any] | None = None
+        self.chunk: Chunk | None = None
 
     def interrupt(self) -> None:
         """Make way for a newer request for the same chunk: the older may hang on a client that is gone."""
@@ -74,6 +75,12 @@ def find_task(world: World, request: Request) -> Task | None:
     """The task that the URL's id and token name together."""
     task = world.uploads.get(request.query.get("upload_id", ""))
     return task if task is not None and task.upload_token == request.query.get("upload_token") else None
+
+
+def incoming_bytes(world: World, task: Task) -> int:
+    """How much of a chunk has come in that is not whole yet."""
+    writer = _writers.get(world, {}).get(task.publish_id)
+    return writer.chunk.size if writer is not None and writer.chunk is not None else 0
 
 
 def next_index(task: Task) -> int:
@@ -137,13 +144,15 @@ async def _receive(world: World, request: Request, task: Task, first: int, last:
             raise UploadError(416, "another request stored this chunk")
         if writer.sink is None:
             writer.sink = await _open_sink(world, task)
-        chunk = writer.sink.open_chunk()
+        chunk = writer.chunk = writer.sink.open_chunk()
         try:
             await _copy(request, writer, chunk, last - first + 1, world.settings.upload_bytes_per_second)
             await chunk.keep()
         except BaseException:
             await chunk.drop()
             raise
+        finally:
+            writer.chunk = None
         task.stored_bytes = writer.sink.size
         task.content_type = request.headers["content-type"].partition(";")[0].strip().lower()
         _log_chunk(world, task, request, 206 if task.stored_bytes < task.video_size else 201, "")

@@ -15,6 +15,7 @@ import requests
 
 from tests.sandbox.client import MIN_CHUNK, ApiClient, chunked, code_of, connect, refresh
 from tests.sandbox.process import ROOT, free_port, start_sandbox
+from tests.sandbox.receivers import eventually
 
 CHUNK = 25_000_000
 
@@ -137,6 +138,10 @@ def test_sigterm_in_the_middle_of_a_chunk_keeps_the_progress(tmp_path):
     )
     with socket.create_connection((host, int(port))) as sock:
         sock.sendall(head.encode() + bytes(1_000_000))
+        eventually(
+            lambda: sandbox.control("GET", f"/tasks/{data['publish_id']}")["incoming_bytes"],
+            lambda count: count > 0,
+        )
         status = sandbox.stop()
     client.close()
 

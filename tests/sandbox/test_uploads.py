@@ -38,6 +38,13 @@ def put_raw(sandbox, url, headers, body=b""):
     return answer.status
 
 
+def wait_for_incoming(sandbox, publish_id):
+    """Return once the server has the beginning of a chunk."""
+    eventually(
+        lambda: sandbox.control("GET", f"/tasks/{publish_id}")["incoming_bytes"], lambda count: count > 0
+    )
+
+
 @pytest.mark.quirk(37)
 def test_chunks_in_order_are_206_then_201_with_null_and_the_progress(sandbox, upload):
     client, url, publish_id = upload
@@ -233,7 +240,7 @@ def test_broken_chunk_leaves_no_trace(sandbox, upload):
 
 @pytest.mark.quirk(37)
 def test_newer_request_for_a_chunk_takes_over_from_one_that_hangs(sandbox, upload):
-    client, url, _ = upload
+    client, url, publish_id = upload
     host, port = sandbox.url.removeprefix("http://").split(":")
     head = (
         f"PUT {path_of(url)} HTTP/1.1\r\nHost: x\r\nContent-Type: video/mp4\r\n"
@@ -241,6 +248,7 @@ def test_newer_request_for_a_chunk_takes_over_from_one_that_hangs(sandbox, uploa
     )
     with socket.create_connection((host, int(port)), timeout=10) as hanging:
         hanging.sendall(head.encode() + b"x" * 2_000_000)
+        wait_for_incoming(sandbox, publish_id)
 
         assert client.put(url, FIRST, 0, len(FILE)).status_code == 206
         assert hanging.recv(100).startswith(b"HTTP/1.1 416")
@@ -299,7 +307,8 @@ def test_slow_upload_shows_only_whole_chunks_as_progress(sandbox, upload):
 
 def test_upload_that_ends_after_a_reset_posts_nothing(sandbox, client):
     body = FILE[:2_000_000]
-    url = client.init(len(body)).json()["data"]["upload_url"]
+    data = client.init(len(body)).json()["data"]
+    url = data["upload_url"]
     host, port = sandbox.url.removeprefix("http://").split(":")
     head = (
         f"PUT {path_of(url)} HTTP/1.1\r\nHost: x\r\nContent-Type: video/mp4\r\nConnection: close\r\n"
@@ -307,6 +316,7 @@ def test_upload_that_ends_after_a_reset_posts_nothing(sandbox, client):
     )
     with socket.create_connection((host, int(port)), timeout=10) as sock:
         sock.sendall(head.encode() + body[:1_000_000])
+        wait_for_incoming(sandbox, data["publish_id"])
         sandbox.control("POST", "/reset")
         sock.sendall(body[1_000_000:])
         sock.recv(100)
