@@ -31,6 +31,8 @@ def mark_needs_reauth(connection: SocialConnection, *, reason: str, generation: 
         rows = rows.filter(token_generation=generation)
     with transaction.atomic():
         changed = bool(rows.update(status=ConnectionStatus.NEEDS_REAUTH, status_reason=reason[:200]))
+        if not changed and not SocialConnection.objects.filter(pk=connection.pk).exists():
+            return False
         connection.refresh_from_db()
         if changed:
             connection_lost.send(SocialConnection, connection=connection, reason=reason)

@@ -36,7 +36,7 @@ from connections.providers.base import TokenGrant
 log = logging.getLogger(__name__)
 
 LEASE = timedelta(seconds=60)  # longer than a token request may take with its timeouts
-WAIT = timedelta(seconds=40)  # how long one caller waits for another's refresh
+WAIT = timedelta(seconds=30)  # how long one caller waits for another's refresh
 POLL = timedelta(milliseconds=50)
 MARGIN = timedelta(minutes=10)
 MARGIN_SHARE = 0.2  # of the token's life, so that a token of one minute is not refreshed at each use

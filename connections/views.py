@@ -12,7 +12,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.views.decorators.http import require_GET, require_http_methods, require_POST, require_safe
 
 from accounts.models import Membership, Role, User
 from accounts.tenancy import require_membership
@@ -36,7 +36,7 @@ _TEST_LEVELS = {
 }
 
 
-@require_GET
+@require_safe
 def connection_list(request: HttpRequest, slug: str) -> HttpResponse:
     """The workspace's accounts: each with its state, permissions and actions."""
     membership = require_membership(request, slug, at_least=SEES_CONNECTIONS)
@@ -86,6 +86,8 @@ def callback(request: HttpRequest, provider: str) -> HttpResponse:
     except ConnectError as error:
         return _show_failure(request, error, platform)
     slug = result.connection.workspace.slug
+    if result.is_new:
+        _tell_others_lost(request, result.connection, platform)
     if result.missing_scopes:
         return redirect("connections:connected", slug=slug, pk=result.connection.pk)
     verb = "connected" if result.is_new else "connected again"
@@ -93,7 +95,7 @@ def callback(request: HttpRequest, provider: str) -> HttpResponse:
     return redirect(result.next_url or reverse("connections:list", kwargs={"slug": slug}))
 
 
-@require_GET
+@require_safe
 def connected(request: HttpRequest, slug: str, pk: UUID) -> HttpResponse:
     """Connected, but not everything was ticked: what works and what does not."""
     membership, connection = _connection(request, slug, pk)
@@ -104,14 +106,14 @@ def connected(request: HttpRequest, slug: str, pk: UUID) -> HttpResponse:
     return render(request, "connections/connected.html", context)
 
 
-@require_GET
+@require_safe
 def connect_help(request: HttpRequest, provider: str) -> HttpResponse:
     """What to do on the platform's own error page, from which nobody is sent back."""
     platform = _provider_or_404(provider)
-    return render(request, "connections/help.html", {"provider": platform})
+    return render(request, f"connections/help/{platform.name}.html", {"provider": platform})
 
 
-@require_GET
+@require_safe
 def avatar(request: HttpRequest, slug: str, pk: UUID) -> HttpResponse:
     """The picture of an account, to members only."""
     _, connection = _connection(request, slug, pk)
@@ -218,6 +220,22 @@ def _tell_disconnected(
         )
     else:
         messages.success(request, f"{name} is disconnected, and {provider.label} has withdrawn our access.")
+
+
+def _tell_others_lost(request: HttpRequest, connection: SocialConnection, provider: Provider) -> None:
+    """Whoever wanted to reconnect one account and was signed in to the platform with another shall notice."""
+    lost = SocialConnection.objects.filter(
+        workspace_id=connection.workspace_id,
+        provider=connection.provider,
+        status=ConnectionStatus.NEEDS_REAUTH,
+    )
+    names = [row.display_name for row in lost.order_by("created_at", "pk")[:3]]
+    if names:
+        messages.warning(
+            request,
+            f"This is a new account. If you meant to reconnect {' or '.join(names)}, sign in to {provider.label} with "
+            "that account and reconnect it.",
+        )
 
 
 def _show_failure(request: HttpRequest, error: ConnectError, provider: Provider) -> HttpResponse:

@@ -146,6 +146,15 @@ def test_connecting_again_heals_the_row_and_says_so(acme, browser, account, make
     assert "Main is connected again." in text(browser.get("/w/acme/connections/"))
 
 
+def test_connecting_another_account_than_the_lost_one_is_noticed(acme, browser, account, make_connection):
+    make_connection(acme, account_label="Shop", status=ConnectionStatus.NEEDS_REAUTH)
+    account.post(TOKEN_URL, json=grant())
+
+    come_back(browser, code="c", state=begin(browser, acme)["state"])
+
+    assert "If you meant to reconnect Shop, sign in" in text(browser.get("/w/acme/connections/"))
+
+
 def test_connecting_again_keeps_the_primary_flag(acme, browser, account, make_connection):
     row = make_connection(acme, provider_account_id="-000creator", is_primary=True)
     account.post(TOKEN_URL, json=grant())
@@ -324,6 +333,15 @@ def test_the_platforms_log_id_is_at_hand(acme, browser, tiktok):
 
     assert LOG_ID in text(answer)
     assert "invalid_grant" in text(answer)
+
+
+def test_looking_ahead_at_the_callback_does_not_use_the_state_up(acme, browser, account):
+    account.post(TOKEN_URL, json=grant())
+    state = begin(browser, acme)["state"]
+
+    assert browser.head(f"/connections/tiktok/callback/?code=c&state={state}").status_code == 405
+
+    assert come_back(browser, code="c", state=state).status_code == 302
 
 
 @pytest.mark.parametrize("query", [{"state": "made-up"}, {"state": ""}, {}])

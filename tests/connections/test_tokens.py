@@ -265,6 +265,23 @@ def test_a_deleted_connection_gives_no_token(acme, make_connection):
         fresh_access_token(row)
 
 
+def test_a_connection_deleted_during_its_refusal_is_an_authorization_error(
+    acme, make_connection, expired, tiktok, notices
+):
+    row = make_connection(acme, **expired)
+
+    def delete_and_refuse(request: Any) -> tuple[int, dict[str, str], str]:
+        SocialConnection.objects.all().delete()
+        return 400, {}, '{"error": "invalid_grant"}'
+
+    tiktok.add_callback(responses.POST, TOKEN_URL, delete_and_refuse)
+
+    with pytest.raises(AuthorizationError):
+        fresh_access_token(row)
+
+    assert notices == []
+
+
 def test_a_token_that_does_not_open_is_the_operators_matter(acme, make_connection, settings):
     row = make_connection(acme)
     settings.ENCRYPTION_KEYS = ["b3RoZXJvdGhlcm90aGVyb3RoZXJvdGhlcm90aGVyb3Q="]
