@@ -1,0 +1,291 @@
+"""The pages say what the code does: every name, path, command and edge in them is looked up."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import re
+from pathlib import Path
+
+import pytest
+from django.core.management import get_commands, load_command_class
+
+from accounts.demo import LOGINS, PASSWORD
+from connections.failures import _BY_CALLBACK_ERROR
+from connections.providers.tiktok.errors import ERROR_CLASSES
+from connections.providers.tiktok.explanations import FAILURES
+from publishing.backoff import MAX_TRIES
+from publishing.dispatch import MAX_RUNG, RING_AGAIN
+from publishing.presentation import NO_WORKER_AFTER
+from publishing.states import EDGES, DeliveryState
+from tests.docs.pages import BASE_DIR, Page, all_pages, page, target
+
+PAGES = all_pages()
+ARCHITECTURE = page("docs/architecture.md")
+CONNECT = page("docs/connect-tiktok.md")
+README = page("README.md")
+
+each_page = pytest.mark.parametrize("one", PAGES, ids=str)
+
+PROGRAMS = ("accounts", "config", "connections", "publishing", "sandbox", "stack", "benchmarks")
+MAY_IMPORT = {
+    "config": {"config"},
+    "accounts": {"accounts", "config"},
+    "connections": {"connections", "accounts", "config"},
+    "publishing": {"publishing", "connections", "accounts", "config"},
+    "sandbox": {"sandbox"},
+}
+READS_ENVIRONMENT = ("config/settings.py", "config/gunicorn.py", "stack/options.py")
+NOT_FOR_PEOPLE = {"ENV_FILE"}
+IMAGE_BYTES = 150_000
+
+
+# --- Links ------------------------------------------------------------------------------------------------------------
+
+
+@each_page
+def test_links_lead_to_a_file_and_a_heading(one: Page):
+    places = [(link, *target(one, link)) for link in one.links]
+
+    assert [link for link, path, _ in places if not path.exists()] == []
+    assert [link for link, path, anchor in places if anchor and anchor not in Page(path).anchors] == []
+
+
+def test_every_page_can_be_reached_from_the_readme():
+    reached, ahead = set(), [README.path]
+    while ahead:
+        path = ahead.pop()
+        if path not in reached and path.suffix == ".md" and path.exists():
+            reached.add(path)
+            ahead += [target(Page(path), link)[0] for link in Page(path).links]
+
+    assert {one.path for one in PAGES} - reached == set()
+
+
+def test_images_are_small_enough_for_a_slow_line():
+    images = [
+        path for path in (BASE_DIR / "docs").rglob("*") if path.suffix in {".png", ".jpg", ".svg", ".webp"}
+    ]
+
+    assert images
+    assert [path.name for path in images if path.stat().st_size > IMAGE_BYTES] == []
+
+
+# --- Commands ---------------------------------------------------------------------------------------------------------
+
+
+def _commands(one: Page) -> list[tuple[str, list[str]]]:
+    """The management commands that a page names, each with its long options."""
+    found = [re.search(r"manage\.py ([a-z_]+)(.*)", line) for line in one.code]
+    return [(match[1], re.findall(r"(--[a-z][a-z-]+)", match[2])) for match in found if match]
+
+
+@each_page
+def test_management_commands_exist_with_their_options(one: Page):
+    known = get_commands()
+    named = _commands(one)
+
+    assert [name for name, _ in named if name not in known] == []
+    assert [
+        (name, option) for name, options in named for option in options if option not in _options(name)
+    ] == []
+
+
+def _options(name: str) -> set[str]:
+    command = load_command_class(get_commands()[name], name)
+    return set(command.create_parser("manage.py", name)._option_string_actions)
+
+
+def test_options_that_the_readme_explains_exist():
+    section = README.section("## From the terminal")
+
+    assert set(re.findall(r"`(--[a-z-]+)`", section)) - {"--help"} <= _options("publish")
+
+
+@each_page
+def test_make_targets_exist(one: Page):
+    targets = set(re.findall(r"^([a-z-]+):", (BASE_DIR / "Makefile").read_text(), re.MULTILINE))
+    named = {match[1] for line in one.code if (match := re.match(r"make ([a-z-]+)", line))}
+
+    assert named - targets == set()
+
+
+def test_demo_logins_are_those_of_the_readme():
+    rows = re.findall(r"^\| (\S+@\S+) \| (\S+) \|", README.text, re.MULTILINE)
+
+    assert rows == [(login.email, PASSWORD) for login in LOGINS]
+
+
+# --- Settings ---------------------------------------------------------------------------------------------------------
+
+
+def _in_example() -> set[str]:
+    return set(
+        re.findall(r"^(?:# )?([A-Z][A-Z0-9_]+)=", (BASE_DIR / ".env.example").read_text(), re.MULTILINE)
+    )
+
+
+def test_every_setting_stands_in_the_example():
+    source = (BASE_DIR / "config/settings.py").read_text()
+    read = set(re.findall(r'(?:\benv\.\w+|_secret)\(\s*"([A-Z0-9_]+)"', source))
+
+    assert len(read) > 20
+    assert read - _in_example() == NOT_FOR_PEOPLE
+
+
+def test_everything_in_the_example_is_read_somewhere():
+    read = {name for file in READS_ENVIRONMENT for name in re.findall(r'"([A-Z][A-Z0-9_]+)"', _source(file))}
+
+    assert _in_example() - read == set()
+
+
+def _source(name: str) -> str:
+    return (BASE_DIR / name).read_text()
+
+
+# --- Names of code ----------------------------------------------------------------------------------------------------
+
+
+@each_page
+def test_paths_exist(one: Page):
+    paths = [span for span in one.spans if re.fullmatch(r"[a-z][\w-]*/[\w./-]*", span)]
+
+    assert [path for path in paths if not (BASE_DIR / path).exists()] == []
+
+
+@each_page
+def test_modules_and_their_members_exist(one: Page):
+    named = [
+        span for span in one.spans if re.fullmatch(rf"(?:{'|'.join(PROGRAMS)})(?:\.\w+)+(?:\(.*\))?", span)
+    ]
+
+    assert [name for name in named if not _is_there(name.split("(")[0])] == []
+
+
+def _is_there(name: str) -> bool:
+    """Whether `name` is a module, or a member of one."""
+    module, members = name, []
+    while module:
+        try:
+            thing = importlib.import_module(module)
+        except ModuleNotFoundError:
+            module, _, member = module.rpartition(".")
+            members.insert(0, member)
+            continue
+        for member in members:
+            thing = getattr(thing, member, None)
+        return thing is not None
+    return False
+
+
+@each_page
+def test_constants_occur_in_the_code(one: Page):
+    words = {
+        match[1]
+        for span in one.spans
+        if (match := re.fullmatch(r"([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)(?:=.*)?", span))
+    }
+    code = "\n".join(path.read_text() for name in PROGRAMS for path in (BASE_DIR / name).rglob("*.py"))
+
+    assert [word for word in sorted(words) if not re.search(rf"\b{word}\b", code)] == []
+
+
+@pytest.mark.parametrize("program", MAY_IMPORT)
+def test_imports_point_one_way(program: str):
+    files = [path for path in (BASE_DIR / program).rglob("*.py") if "migrations" not in path.parts]
+    taken = {(path.name, name) for path in files for name in _imports(path) if name in PROGRAMS}
+
+    assert files
+    assert sorted(one for one in taken if one[1] not in MAY_IMPORT[program]) == []
+
+
+def _imports(path: Path) -> set[str]:
+    """The first words of what a file imports, at its top or inside its functions."""
+    nodes = list(ast.walk(ast.parse(path.read_text())))
+    names = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
+    names += [node.module or "" for node in nodes if isinstance(node, ast.ImportFrom) and not node.level]
+    return {name.split(".")[0] for name in names}
+
+
+# --- The life of a delivery -------------------------------------------------------------------------------------------
+
+
+def _drawn_edges() -> list[tuple[str, str]]:
+    """The arrows of the state diagram, those of a box taken apart into those of its states."""
+    (diagram,) = [block for block in ARCHITECTURE.blocks if "stateDiagram" in block]
+    box = re.search(r'state "[^"]+" as (\w+) \{(.*?)\}', diagram, re.DOTALL)
+    assert box
+    inside = {state for arrow in _arrows(box[2]) for state in arrow}
+    members = {box[1]: sorted(inside)}
+    return [
+        (start, end)
+        for source, goal in _arrows(diagram)
+        for start in members.get(source, [source])
+        for end in members.get(goal, [goal])
+    ]
+
+
+def _arrows(text: str) -> list[tuple[str, str]]:
+    return re.findall(r"(\w+) --> (\w+)", text)
+
+
+def test_state_diagram_has_the_edges_of_the_code():
+    drawn = _drawn_edges()
+
+    assert len(drawn) == len(set(drawn))
+    assert set(drawn) == {(source.value, goal.value) for source, goals in EDGES.items() for goal in goals}
+
+
+def test_every_state_is_explained_once():
+    rows = re.findall(r"^\| `(\w+)` \|", ARCHITECTURE.section("## The life of a delivery"), re.MULTILINE)
+
+    assert sorted(rows) == sorted(DeliveryState.values)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        pytest.param("docs/architecture.md", "(`DELIVERY_LEASE_SECONDS`, {lease})", id="lease"),
+        pytest.param("docs/architecture.md", '"Waiting for a worker" after {no_worker} s', id="no worker"),
+        pytest.param("docs/architecture.md", "`rung_at` renewed every {ring} s", id="rings"),
+        pytest.param("docs/architecture.md", "2 s doubling to 5 min, {tries} times", id="retries"),
+        pytest.param(
+            "docs/decisions/0003-one-clock-and-leases.md", "at most {rung} unclaimed rings", id="unclaimed"
+        ),
+    ],
+)
+def test_numbers_are_those_of_the_code(name: str, words: str):
+    lease = re.search(r'"DELIVERY_LEASE_SECONDS", default=(\d+)', _source("config/settings.py"))
+    expected = words.format(
+        lease=lease and lease[1],
+        no_worker=NO_WORKER_AFTER.seconds,
+        ring=RING_AGAIN.seconds,
+        tries=MAX_TRIES,
+        rung=MAX_RUNG,
+    )
+
+    assert expected in page(name).text
+
+
+# --- TikTok's codes ---------------------------------------------------------------------------------------------------
+
+
+def test_codes_in_the_trouble_shooting_are_known():
+    section = Page(CONNECT.path).section("## 11. When it does not work")
+    codes = set(re.findall(r"`([a-z]+(?:_[a-z]+)+)`", section))
+
+    assert len(codes) > 15
+    assert codes - set(ERROR_CLASSES) - set(FAILURES) - set(_BY_CALLBACK_ERROR) == set()
+
+
+def test_failure_pages_in_the_trouble_shooting_exist():
+    section = CONNECT.section("### The connect comes back and ends on one of our pages")
+    titles = [
+        row for row in re.findall(r"^\| ([^|]+?) \|", section, re.MULTILINE) if row not in {"page", "---"}
+    ]
+    folder = BASE_DIR / "templates/connections/failures"
+    text = "\n".join(path.read_text() for path in folder.glob("*.html"))
+    shown = text.replace("{{ provider.label }}", "TikTok").replace("’", "'")
+
+    assert len(titles) > 5
+    assert [title for title in titles if title not in shown] == []
