@@ -137,6 +137,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 60.0,
         "options": {"expires": 60},
     },
+    "sweep-webhook-events": {
+        "task": "connections.tasks.sweep_webhook_events",
+        "schedule": 60.0,
+        "options": {"expires": 60},
+    },
     "beat-heartbeat": {"task": "config.tasks.record_beat", "schedule": 5.0, "options": {"expires": 10}},
 }
 

@@ -6,6 +6,7 @@ import sys
 import threading
 
 import pytest
+from django.core.management import call_command
 
 from config import heartbeat
 from config.heartbeat import Heartbeat, own_name
@@ -90,3 +91,30 @@ def _wait(is_done, seconds=30):
             return
         pause.wait(0.05)
     raise AssertionError("it did not happen in time")
+
+
+def test_worker_alive_hears_the_worker_of_this_machine(capsys):
+    heartbeat.record_worker(own_name())
+
+    call_command("worker_alive")
+
+    assert own_name() in capsys.readouterr().out
+
+
+def test_worker_alive_fails_when_only_another_machine_works(capsys):
+    heartbeat.record_worker("elsewhere:1")
+
+    with pytest.raises(SystemExit) as stop:
+        call_command("worker_alive")
+
+    assert stop.value.code == 1
+    assert "No worker on this machine" in capsys.readouterr().err
+
+
+def test_worker_alive_fails_without_redis(settings, capsys):
+    settings.REDIS_URL = f"redis://:hunter22@127.0.0.1:{hidden_port()}/0"
+
+    with pytest.raises(SystemExit):
+        call_command("worker_alive")
+
+    assert capsys.readouterr().err == "Redis does not answer (ConnectionError)\n"

@@ -41,7 +41,8 @@ def _says(path, words):
 
 def test_program_that_dies_is_started_again(supervisor, tmp_path, screen):
     mark = tmp_path / "been-here"
-    code = f"import pathlib, sys, time\nmark = pathlib.Path({str(mark)!r})\nif not mark.exists(): mark.touch(); sys.exit(3)\n"
+    code = f"import pathlib, sys, time\nmark = pathlib.Path({str(mark)!r})\n"
+    code += "if not mark.exists(): mark.touch(); sys.exit(3)\n"
     code += "print('second time', flush=True); time.sleep(600)"
     supervisor.start(_program(code, is_ready=_says(tmp_path / "web.log", "second time")))
 
