@@ -8,9 +8,11 @@ from typing import Self
 from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
+from django.db.models.functions import Now
 
 from accounts.models import TenantModel, Workspace
 from connections.crypto import EncryptedTextField
+from connections.providers.base import WebhookKind
 
 
 class ConnectionStatus(models.TextChoices):
@@ -152,3 +154,49 @@ class OAuthRequest(TenantModel):
 
     def __str__(self) -> str:
         return f"{self.provider} connect started {self.created_at:%Y-%m-%d %H:%M}"
+
+
+class WebhookEventQuerySet(models.QuerySet["WebhookEvent"]):
+    """Which events."""
+
+    def waiting(self) -> Self:
+        """Those not acted on yet."""
+        return self.filter(processed_at=None)
+
+
+class WebhookEvent(models.Model):
+    """What a platform told us by a webhook, stored before anything is done about it. Kept for 30 days.
+
+    Of no workspace: an account may be connected in several. `body` is what was signed, as text; it holds no secret.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    provider = models.CharField(max_length=20)
+    dedup_key = models.CharField(max_length=64, unique=True)
+    kind = models.CharField(max_length=24, choices=[(kind.value, kind.value) for kind in WebhookKind])
+    name = models.CharField(max_length=80, blank=True)
+    account_id = models.CharField(max_length=128, blank=True)
+    occurred_at = models.DateTimeField(null=True, blank=True, help_text="By the platform's clock.")
+    publish_id = models.CharField(max_length=64, blank=True)
+    post_id = models.CharField(max_length=64, blank=True)
+    message = models.CharField(max_length=200, blank=True, help_text="For people.")
+    is_own_doing = models.BooleanField(default=False)
+    body = models.TextField()
+    received_at = models.DateTimeField(db_default=Now())
+    processed_at = models.DateTimeField(null=True, blank=True)
+    outcome = models.CharField(max_length=20, blank=True)
+    tries = models.PositiveSmallIntegerField(db_default=0)
+
+    objects = WebhookEventQuerySet.as_manager()
+
+    class Meta:
+        db_table = "webhook_events"
+        indexes = [
+            models.Index(name="webhook_event_arrival", fields=["provider", "received_at"]),
+            models.Index(
+                name="webhook_event_waiting", fields=["received_at"], condition=Q(processed_at=None)
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.provider}: {self.name or self.kind}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from celery import shared_task
 from django.utils import timezone
 
-from connections import oauth, upkeep
+from connections import oauth, upkeep, webhooks
 
 
 @shared_task(soft_time_limit=300, time_limit=330)
@@ -14,3 +14,15 @@ def refresh_expiring_tokens(**_: object) -> str:
     now = timezone.now()
     oauth.delete_stale_requests(now=now)
     return upkeep.run(now=now)
+
+
+@shared_task(acks_late=True, soft_time_limit=120, time_limit=150)
+def process_webhook_event(*, event_id: int, **_: object) -> str:
+    """Act on one event of a platform."""
+    return webhooks.process(event_id)
+
+
+@shared_task(soft_time_limit=300, time_limit=330)
+def sweep_webhook_events(**_: object) -> int:
+    """Act on events whose message was lost, and delete old ones."""
+    return webhooks.sweep()

@@ -18,6 +18,9 @@ CAP_WAIT = timedelta(hours=1)
 CAP_PATIENCE = timedelta(hours=26)
 """A daily cap clears within 24 h; after this the post is failed with the cap's reason."""
 
+QUICK_POLLS_FOR = timedelta(seconds=8)
+"""A small post is through by then; a webhook would hardly come sooner."""
+
 STATUS_PATIENCE = timedelta(days=7)
 POST_ID_PATIENCE = timedelta(days=2)
 
@@ -28,11 +31,15 @@ def retry_wait(tries: int) -> timedelta:
     return timedelta(seconds=seconds * random.uniform(0.7, 1.0))  # noqa: S311  # no secret
 
 
-def status_wait(age: timedelta) -> timedelta:
+def status_wait(age: timedelta, *, has_webhooks: bool = False) -> timedelta:
     """Return the wait before the next status question, for a job that has been in its state for `age`.
 
-    A quarter of the age, from 1 s to 1 h: quick while somebody watches, some forty questions in the first day.
+    A quarter of the age, from 1 s to 1 h: quick while somebody watches, some forty questions in the first day. Where
+    the platform tells us by itself (`has_webhooks`), only the first seconds are so; after them the questions are a net
+    under lost events: half the age, from 1 min to 4 h.
     """
+    if has_webhooks and age >= QUICK_POLLS_FOR:
+        return min(max(age / 2, timedelta(minutes=1)), timedelta(hours=4))
     return min(max(age / 4, timedelta(seconds=1)), timedelta(hours=1))
 
 

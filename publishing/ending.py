@@ -100,6 +100,18 @@ def stopped() -> dict[str, Any]:
     return {"wake_at": None, "lease_token": None, "lease_until": None, "rung_at": None, "claim_count": 0}
 
 
+def unexplained() -> dict[str, Any]:
+    """The changes that forget why a row waited for a person, or ended."""
+    return {
+        "hold_reason": "",
+        "held_from": "",
+        "reason_code": "",
+        "reason_log_id": "",
+        "reason_message": "",
+        "reason_next_step": "",
+    }
+
+
 def wait(
     delivery: Delivery, delay: timedelta, *, error: ProviderError | None = None, message: str = ""
 ) -> str:

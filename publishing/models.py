@@ -8,14 +8,14 @@ from typing import Any, Self
 
 from django.conf import settings
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import Case, DateTimeField, F, Q, Value, When
 from django.db.models.functions import Now
 
 from accounts.models import TenantModel, Workspace
 from connections.crypto import EncryptedTextField
 from connections.models import SocialConnection
 from connections.providers.base import PublishMode, PublishOptions
-from publishing.states import EDGES, OPEN, DeliveryState, HoldReason
+from publishing.states import EDGES, OPEN, STOPPED, DeliveryState, HoldReason
 
 
 class IllegalTransitionError(Exception):
@@ -231,7 +231,10 @@ class Delivery(TenantModel):
         self._write(**changes)
 
     def release(self, *, wake_in: timedelta | None, **changes: Any) -> None:
-        """Hand the row back, to be woken after `wake_in` (None: by nobody). Raises StaleTransitionError."""
+        """Hand the row back, to be woken after `wake_in` (None: by nobody), or at once if it was woken meanwhile.
+
+        Raises StaleTransitionError.
+        """
         wake_at = None if wake_in is None else Now() + wake_in
         self._write(lease_token=None, lease_until=None, rung_at=None, wake_at=wake_at, **changes)
 
@@ -240,6 +243,8 @@ class Delivery(TenantModel):
         self._write(lease_until=Now() + lease)
 
     def _write(self, **changes: Any) -> None:
+        if self.lease_token is not None and changes.get("lease_token", self.lease_token) is None:
+            changes["wake_at"] = self._wake_after_lease(changes)
         ours = Delivery.objects.filter(pk=self.pk, state=self.state, lease_token=self.lease_token)
         if not ours.update(**changes):
             raise StaleTransitionError(f"delivery {self.pk} is no longer {self.state} in these hands")
@@ -248,6 +253,18 @@ class Delivery(TenantModel):
                 self.__dict__.pop(name, None)  # deferred: read again from the database when somebody asks
             else:
                 setattr(self, name, value)
+
+    def _wake_after_lease(self, changes: dict[str, Any]) -> Any:
+        """`wake_at` stands still under a lease. If it moved, somebody has news that we may have asked too early for.
+
+        Decided by the statement that lets go of the row, so that no waking falls between.
+        """
+        planned = changes.get("wake_at", self.wake_at)
+        if changes.get("state", self.state) in STOPPED:
+            return planned
+        if not hasattr(planned, "resolve_expression"):
+            planned = Value(planned, output_field=DateTimeField())
+        return Case(When(wake_at=self.wake_at, then=planned), default=Now(), output_field=DateTimeField())
 
 
 class Attempt(TenantModel):

@@ -8,6 +8,7 @@ from django.db.models import F
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from connections import webhooks
 from connections.clients import call
 from connections.errors import ProviderError
 from connections.limits import take
@@ -48,14 +49,16 @@ def poll(delivery: Delivery) -> str | None:
 def await_post_id(delivery: Delivery) -> str | None:
     """A public post's id may come hours after the post: ask until it is there, or no longer to be expected."""
     status = ask(delivery)
-    if status.post_ids:
-        delivery.release(wake_in=None, platform_post_ids=list(status.post_ids), claim_count=0, tries=0)
-        ending.log_outcome(delivery, "post id arrived", post_id=status.post_ids[0])
+    if status.post_ids or delivery.platform_post_ids:
+        # A draft can be posted more than once, and an id is kept when its post is public no longer.
+        known = list(dict.fromkeys([*delivery.platform_post_ids, *status.post_ids]))
+        delivery.release(wake_in=None, platform_post_ids=known, claim_count=0, tries=0)
+        ending.log_outcome(delivery, "post id arrived", post_id=known[-1])
         return "post id arrived"
     if _age(delivery) > POST_ID_PATIENCE:
         delivery.release(wake_in=None, claim_count=0)
         return "no post id"
-    delivery.release(wake_in=status_wait(_age(delivery)), claim_count=0, tries=0)
+    delivery.release(wake_in=_next_question(delivery), claim_count=0, tries=0)
     return "waits"
 
 
@@ -69,7 +72,7 @@ def await_creator(delivery: Delivery) -> str | None:
     if _age(delivery) > STATUS_PATIENCE:
         delivery.release(wake_in=None, claim_count=0)
         return "draft left alone"
-    delivery.release(wake_in=max(status_wait(_age(delivery)), timedelta(seconds=5)), claim_count=0, tries=0)
+    delivery.release(wake_in=max(_next_question(delivery), timedelta(seconds=5)), claim_count=0, tries=0)
     return "waits"
 
 
@@ -163,13 +166,18 @@ def _ask_later(delivery: Delivery, *, patience: timedelta) -> str:
             next_step=f"Look at the {name} profile: if it is there, mark it as posted; if not, send it again.",
         )
     delivery.release(
-        wake_in=status_wait(_age(delivery)),
+        wake_in=_next_question(delivery),
         claim_count=0,
         tries=0,
         poll_count=F("poll_count") + 1,
         **_cleared(),
     )
     return "processing"
+
+
+def _next_question(delivery: Delivery) -> timedelta:
+    told = webhooks.are_arriving(delivery.connection.provider)
+    return status_wait(_age(delivery), has_webhooks=told)
 
 
 def _age(delivery: Delivery) -> timedelta:

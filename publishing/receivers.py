@@ -7,8 +7,9 @@ from typing import Any
 from django.dispatch import receiver
 
 from connections.models import SocialConnection
-from connections.signals import connection_lost, connection_usable
+from connections.signals import connection_lost, connection_usable, publish_reported
 from publishing.services import hold_open, resume_held
+from publishing.waking import look_again
 
 
 @receiver(connection_usable)
@@ -21,3 +22,9 @@ def go_on(connection: SocialConnection, **_: Any) -> None:
 def stop(connection: SocialConnection, **_: Any) -> None:
     """Hold what cannot be sent now."""
     hold_open(connection)
+
+
+@receiver(publish_reported)
+def ask_now(provider: str, publish_id: str, **_: Any) -> int:
+    """Ask for the status of a publish job that the platform told something of; return how many rows are its."""
+    return look_again(provider=provider, publish_id=publish_id)

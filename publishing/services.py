@@ -117,7 +117,7 @@ def mark_as_posted(*, delivery: Delivery, user: User | None) -> None:
     if delivery.hold_reason != HoldReason.UNCONFIRMED or delivery.state != DeliveryState.HELD:
         raise IllegalTransitionError(f"delivery {delivery.pk} is {delivery.state}, not held as unconfirmed")
     with transaction.atomic():
-        delivery.advance(DeliveryState.PUBLISHED, published_at=Now(), **ending.stopped(), **_unexplained())
+        delivery.advance(DeliveryState.PUBLISHED, published_at=Now(), **ending.stopped(), **ending.unexplained())
         note(delivery, "person", "marked as posted", by=str(user or ""))
 
 
@@ -132,7 +132,7 @@ def resume_held(connection: SocialConnection) -> int:
             delivery.advance(
                 DeliveryState(delivery.held_from or DeliveryState.SCHEDULED),
                 **(ending.stopped() | {"wake_at": _resumed_wake(delivery)}),
-                **_unexplained(),
+                **ending.unexplained(),
             )
         except StaleTransitionError:
             continue
@@ -169,17 +169,6 @@ def _is_leased(delivery: Delivery) -> bool:
     return Delivery.objects.filter(pk=delivery.pk, lease_until__gt=Now()).exists()
 
 
-def _unexplained() -> dict[str, Any]:
-    return {
-        "hold_reason": "",
-        "held_from": "",
-        "reason_code": "",
-        "reason_log_id": "",
-        "reason_message": "",
-        "reason_next_step": "",
-    }
-
-
 def _fresh() -> dict[str, Any]:
     return {
         "publish_id": "",
@@ -193,5 +182,5 @@ def _fresh() -> dict[str, Any]:
         "cancel_requested_at": None,
         "committed_at": None,
         "platform_post_ids": [],
-        **_unexplained(),
+        **ending.unexplained(),
     }

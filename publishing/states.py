@@ -20,13 +20,14 @@ class DeliveryState(models.TextChoices):
 
 
 _S = DeliveryState
-_STOPS = frozenset({_S.FAILED, _S.CANCELED, _S.HELD})
+STOPPED = frozenset({_S.FAILED, _S.CANCELED, _S.HELD})
+"""Nothing happens any more unless a person acts."""
 
 EDGES: dict[DeliveryState, frozenset[DeliveryState]] = {
-    _S.SCHEDULED: _STOPS | {_S.PREPARING},
-    _S.PREPARING: _STOPS | {_S.UPLOADING, _S.PROCESSING},
-    _S.UPLOADING: _STOPS | {_S.PROCESSING, _S.PREPARING},
-    _S.PROCESSING: _STOPS | {_S.PUBLISHED, _S.IN_INBOX, _S.PREPARING},
+    _S.SCHEDULED: STOPPED | {_S.PREPARING},
+    _S.PREPARING: STOPPED | {_S.UPLOADING, _S.PROCESSING},
+    _S.UPLOADING: STOPPED | {_S.PROCESSING, _S.PREPARING},
+    _S.PROCESSING: STOPPED | {_S.PUBLISHED, _S.IN_INBOX, _S.PREPARING},
     _S.IN_INBOX: frozenset({_S.PUBLISHED, _S.FAILED, _S.HELD}),
     _S.PUBLISHED: frozenset(),
     _S.FAILED: frozenset({_S.SCHEDULED}),

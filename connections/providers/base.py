@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Protocol
 
@@ -259,6 +259,55 @@ class RateLimit:
     period: timedelta
 
 
+class WebhookKind(StrEnum):
+    """What an event of a platform is about."""
+
+    PUBLISH = "publish"  # a publish job or the post it became; the platform's status is what counts
+    AUTHORIZATION_REMOVED = "authorization_removed"
+    OTHER = "other"  # nothing that we act on
+    UNREADABLE = "unreadable"  # truly from the platform, and not in the documented form
+
+
+@dataclass(frozen=True)
+class WebhookNotice:
+    """What a platform told by a webhook. Text that it left out is empty; `name` is one spelling of several.
+
+    `occurred_at` is the platform's own time in whole seconds. `message` says to people why an authorization ended, and
+    `is_own_doing` that we may have ended it ourselves.
+    """
+
+    kind: WebhookKind
+    name: str = ""
+    account_id: str = ""
+    occurred_at: datetime | None = None
+    publish_id: str = ""
+    post_id: str = ""
+    message: str = ""
+    is_own_doing: bool = False
+
+
+class WebhookRefusedError(Exception):
+    """What was received is not to be believed. The text is a constant, for logs: it holds nothing that was received.
+
+    `is_signed` says whether the signature was right and something else was wrong.
+    """
+
+    def __init__(self, message: str, *, is_signed: bool) -> None:
+        super().__init__(message)
+        self.is_signed = is_signed
+
+
+class WebhookReceiver(Protocol):
+    """The side of a provider that its webhooks arrive at. It reads and judges; it stores and decides nothing."""
+
+    def read(self, *, headers: Mapping[str, str], body: bytes, now: datetime) -> WebhookNotice:
+        """Check the signature over the raw `body`, then read it. `headers` ignore case.
+
+        Raises WebhookRefusedError for what is forged, too old or not for this app.
+        """
+        ...
+
+
 class Authorizer(Protocol):
     """The OAuth side of a provider: needs the app's credentials, no user token."""
 
@@ -317,6 +366,8 @@ class Provider(Protocol):
     def requested_scopes(self) -> tuple[str, ...]: ...
 
     def authorizer(self) -> Authorizer: ...
+
+    def webhook_receiver(self) -> WebhookReceiver: ...
 
     def client(self, *, access_token: str, scopes: Iterable[str]) -> Client: ...
 

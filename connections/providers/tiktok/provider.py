@@ -13,6 +13,7 @@ from connections.providers.tiktok.hosts import UploadHosts
 from connections.providers.tiktok.http import READ_TIMEOUT_S, Http
 from connections.providers.tiktok.oauth import App, TikTokAuthorizer
 from connections.providers.tiktok.rules import POSTING_RULES, RATE_LIMITS, VIDEO_RULES
+from connections.providers.tiktok.webhooks import TikTokWebhooks
 
 
 class TikTokProvider:
@@ -100,6 +101,10 @@ class TikTokProvider:
     def authorizer(self) -> TikTokAuthorizer:
         """Return the OAuth calls."""
         return TikTokAuthorizer(self._app, http=self._http)
+
+    def webhook_receiver(self) -> TikTokWebhooks:
+        """Return what reads TikTok's webhooks; the client secret is what signs them."""
+        return TikTokWebhooks(client_key=self._app.client_key, client_secret=self._app.client_secret)
 
     def client(self, *, access_token: str, scopes: Iterable[str]) -> TikTokClient:
         """Return the calls of one account; makes none itself."""
