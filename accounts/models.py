@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.models import PermissionsMixin
 from django.db import models
-from django.db.models.functions import Lower
+from django.db.models.functions import Lower, Now
 from django.utils import timezone
 
 from accounts.ids import uuid7
@@ -153,3 +153,100 @@ class Membership(TenantModel):
     def can_remove(self, other: Membership) -> bool:
         """Whether this member may take `other` out; leaving by oneself is everybody's right."""
         return self.pk == other.pk or (self.can_manage and (self.is_owner or not other.is_owner))
+
+
+class NoticeKind(models.TextChoices):
+    """What people are told about. The labels stand on the profile page."""
+
+    PUBLISHED = "published", "A post is published"
+    FAILED = "failed", "A post failed"
+    HELD = "held", "A post waits for you"
+    RECONNECT = "reconnect", "An account needs reconnecting"
+    ACCESS_ENDING = "access_ending", "The access to an account ends soon"
+
+
+class NoticeQuerySet(models.QuerySet["Notice"]):
+    """Which notices."""
+
+    def listed(self, membership: Membership) -> Self:
+        """What a member's page shows, the newest first."""
+        mine = self.filter(workspace_id=membership.workspace_id, user_id=membership.user_id, is_shown=True)
+        return mine.order_by("-pk")
+
+    def unread(self) -> Self:
+        """Those to be read yet."""
+        return self.filter(is_shown=True, read_at=None)
+
+    def due_emails(self) -> Self:
+        """Those whose e-mail may be sent now, by the database's clock, the oldest first."""
+        return self.filter(email_due_at__lte=Now()).order_by("email_due_at", "pk")
+
+
+class Notice(TenantModel):
+    """One event told to one person. `key` names the event: whatever is repeated, a person is told of it once.
+
+    `email_due_at` is when its e-mail must next be tried, NULL when nobody must: none is wanted, it was sent
+    (`email_sent_at`), or it was given up.
+    """
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="notices")
+    kind = models.CharField(max_length=20, choices=NoticeKind)
+    key = models.CharField(max_length=160)
+    title = models.CharField(max_length=160)
+    body = models.CharField(max_length=600, blank=True)
+    next_step = models.CharField(max_length=400, blank=True)
+    path = models.CharField(max_length=200, blank=True, help_text="The page that it is about, on this site.")
+    action = models.CharField(max_length=60, blank=True, help_text="What the link to it says.")
+    created_at = models.DateTimeField(db_default=Now())
+    is_shown = models.BooleanField(default=True, help_text="In the list on the site.")
+    read_at = models.DateTimeField(null=True, blank=True)
+    email_due_at = models.DateTimeField(null=True, blank=True)
+    email_tries = models.PositiveSmallIntegerField(default=0)
+    email_sent_at = models.DateTimeField(null=True, blank=True)
+    email_problem = models.CharField(max_length=120, blank=True, help_text="Why the e-mail has not gone out.")
+
+    objects = NoticeQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(name="notice_one_per_person_and_event", fields=["user", "key"]),
+            models.CheckConstraint(
+                name="notice_kind_known", condition=models.Q(kind__in=NoticeKind.values)
+            ),
+        ]
+        indexes = [
+            models.Index(name="notice_newest_first", fields=["user", "workspace", "-id"]),
+            models.Index(
+                name="notice_unread",
+                fields=["user", "workspace"],
+                condition=models.Q(is_shown=True, read_at=None),
+            ),
+            models.Index(
+                name="notice_email_queue",
+                fields=["email_due_at"],
+                condition=models.Q(email_due_at__isnull=False),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} to {self.user_id}"
+
+
+class NoticePreference(models.Model):
+    """A person's two switches for one kind of notice; without a row the defaults hold (`accounts.notices`)."""
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="notice_preferences")
+    kind = models.CharField(max_length=20, choices=NoticeKind)
+    on_site = models.BooleanField()
+    by_email = models.BooleanField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(name="notice_preference_one_per_kind", fields=["user", "kind"]),
+            models.CheckConstraint(
+                name="notice_preference_kind_known", condition=models.Q(kind__in=NoticeKind.values)
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} for {self.user_id}"

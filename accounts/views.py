@@ -26,6 +26,7 @@ from accounts.workspaces import (
 )
 
 MEMBERS_PER_PAGE = 50
+REFUSED = 422  # a form shown again, with what is wrong in it
 ROLE_WORDS = [
     (Role.OWNER, "Everything, and decides who else is an owner."),
     (Role.ADMIN, "Connects accounts, manages members and settings, and all that an editor does."),
@@ -70,7 +71,9 @@ def workspace_list(request: HttpRequest) -> HttpResponse:
         workspace = create_workspace(name=form.cleaned_data["name"], owner=_user(request))
         messages.success(request, f"{workspace.name} is ready.")
         return redirect("workspace_open", slug=workspace.slug)
-    return render(request, "accounts/workspace_list.html", {"form": form}, status=400 if form.errors else 200)
+    return render(
+        request, "accounts/workspace_list.html", {"form": form}, status=REFUSED if form.errors else 200
+    )
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -85,7 +88,7 @@ def workspace_settings(request: HttpRequest, slug: str) -> HttpResponse:
     if form.errors:
         workspace.refresh_from_db(fields=["name"])  # the frame keeps showing the name that holds
     return render(
-        request, "accounts/workspace_settings.html", {"form": form}, status=400 if form.errors else 200
+        request, "accounts/workspace_settings.html", {"form": form}, status=REFUSED if form.errors else 200
     )
 
 
@@ -168,4 +171,4 @@ def profile(request: HttpRequest) -> HttpResponse:
         return redirect("profile")
     if form.errors:
         user.refresh_from_db(fields=["name"])
-    return render(request, "accounts/profile.html", {"form": form}, status=400 if form.errors else 200)
+    return render(request, "accounts/profile.html", {"form": form}, status=REFUSED if form.errors else 200)

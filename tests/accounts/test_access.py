@@ -18,7 +18,7 @@ ACCESS = [
     ("workspace_list", "get", (302, 200, 200, 200, 200)),
     ("workspace_open", "get", (302, 404, 302, 302, 302)),
     ("workspace_settings", "get", (302, 404, 403, 403, 200)),
-    ("workspace_settings", "post", (302, 404, 403, 403, 400)),
+    ("workspace_settings", "post", (302, 404, 403, 403, 422)),
     ("workspace_members", "get", (302, 404, 200, 200, 200)),
     ("workspace_members", "post", (302, 405, 405, 405, 405)),
     ("member_role", "get", (302, 405, 405, 405, 405)),

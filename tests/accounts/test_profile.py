@@ -23,7 +23,7 @@ def test_profile_refuses_a_name_that_is_none(alice, browse, name):
     answer = browse(alice).post(reverse("profile"), {"name": name})
 
     alice.refresh_from_db()
-    assert answer.status_code == 400
+    assert answer.status_code == 422
     assert alice.name == "Alice"
 
 

@@ -32,7 +32,7 @@ def test_workspace_list_makes_a_new_one_and_enters_it(alice, browse):
 def test_workspace_list_refuses_a_name_that_is_none(alice, browse, name):
     answer = browse(alice).post(reverse("workspace_list"), {"name": name})
 
-    assert answer.status_code == 400
+    assert answer.status_code == 422
     assert "field-error" in answer.content.decode()
     assert Workspace.objects.count() == 1
 
@@ -83,7 +83,7 @@ def test_settings_refuse_an_empty_name_and_keep_showing_the_old_one(alice, acme,
     answer = browse(alice).post("/w/acme/settings/", {"name": ""})
 
     acme.refresh_from_db()
-    assert answer.status_code == 400
+    assert answer.status_code == 422
     assert acme.name == "Acme"
     assert "Acme</span>" in answer.content.decode()
 
