@@ -9,7 +9,9 @@ import requests
 from django.utils import timezone
 
 from accounts.models import Membership, Role
+from connections import oauth
 from connections.crypto import open_sealed
+from connections.failures import ConnectError, Failure
 from connections.models import ConnectionStatus, OAuthRequest, SocialConnection
 from connections.providers import provider_for
 from tests.connections.conftest import (
@@ -144,6 +146,18 @@ def test_connecting_again_heals_the_row_and_says_so(acme, browser, account, make
     assert open_sealed(row, "refresh_token") == "rft.new-refresh"
     assert notices == [("usable", row.pk)]
     assert "Main is connected again." in text(browser.get("/w/acme/connections/"))
+
+
+def test_connecting_again_with_fewer_permissions_takes_the_others_away(
+    acme, browser, account, make_connection
+):
+    row = make_connection(acme, provider_account_id="-000creator")
+    account.post(TOKEN_URL, json=grant(scope=""))
+
+    come_back(browser, code="c", state=begin(browser, acme)["state"])
+
+    row.refresh_from_db()
+    assert row.scopes == []
 
 
 def test_connecting_another_account_than_the_lost_one_is_noticed(acme, browser, account, make_connection):
@@ -404,6 +418,22 @@ def test_a_state_of_another_person_is_refused_and_shows_no_workspace(acme, mallo
     assert answer.status_code == 400
     assert "Acme" not in text(answer)
     assert SocialConnection.objects.count() == 0
+
+
+def test_a_state_of_another_person_is_refused_even_in_the_same_session(acme, mallory, browser, tiktok):
+    state = begin(browser, acme)["state"]
+
+    with pytest.raises(ConnectError) as caught:
+        oauth.finish(
+            provider_name="tiktok",
+            params={"state": state, "code": "c"},
+            user=mallory,
+            session_key=browser.session.session_key,
+            now=timezone.now(),
+        )
+
+    assert caught.value.failure == Failure.STATE_FOREIGN
+    assert caught.value.workspace is None
 
 
 def test_a_role_lost_meanwhile_is_noticed(acme, alice, browser, tiktok):
