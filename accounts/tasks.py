@@ -1,0 +1,13 @@
+"""Celery's door to accounts."""
+
+from __future__ import annotations
+
+from celery import shared_task
+
+from accounts import notice_emails
+
+
+@shared_task(soft_time_limit=270, time_limit=290)
+def send_notice_emails(**_: object) -> str:
+    """Send the e-mails of notices that are due."""
+    return notice_emails.send_due()
