@@ -2,7 +2,6 @@
 # PORT, SANDBOX_PORT and DATA_DIR choose the demo's places: make demo PORT=9000 DATA_DIR=.data2
 
 PY := .venv/bin/python
-export PORT SANDBOX_PORT DATA_DIR PYTHON
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-browser lint format lock reset install-demo install-dev

@@ -16,6 +16,7 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 WEB_PORT = 8000
 SANDBOX_PORT = 8787
 PORTS_TRIED = 100
+PLACES = {"PORT", "SANDBOX_PORT", "DATA_DIR"}
 
 
 @dataclass(frozen=True)
@@ -26,9 +27,9 @@ class Options:
 
     @classmethod
     def read(cls) -> Options:
-        """From this process's environment and `.env`; the environment wins."""
+        """From this process's environment and `.env`; the environment wins. An empty choice of a place is none."""
         environ.Env.read_env(os.environ.get("ENV_FILE", str(BASE_DIR / ".env")))
-        return cls(dict(os.environ))
+        return cls({name: value for name, value in os.environ.items() if value.strip() or name not in PLACES})
 
     @property
     def data_dir(self) -> Path:

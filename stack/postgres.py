@@ -97,7 +97,10 @@ class Cluster:
         unfinished = self.folder.with_name("cluster.unfinished")
         shutil.rmtree(unfinished, ignore_errors=True)
         places.own_folder(unfinished, self.account)
-        done = self._run_initdb(unfinished)
+        try:
+            done = self._run_initdb(unfinished)
+        except OSError as error:
+            raise StackError(f"Postgres cannot be run: {error}. `make reset` may help.") from error
         if done.returncode != 0:
             shutil.rmtree(unfinished, ignore_errors=True)
             raise StackError(

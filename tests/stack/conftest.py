@@ -6,8 +6,9 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -15,18 +16,19 @@ import pytest
 from stack.options import BASE_DIR
 
 READY_SECONDS = 100
+DEMO = (sys.executable, "-m", "stack", "demo")
 
 
 class RunningDemo:
     """A `python -m stack demo` in the background."""
 
-    def __init__(self, data_dir: Path, **env: str) -> None:
+    def __init__(self, data_dir: Path, *, argv: Sequence[str] = DEMO, **env: str) -> None:
         self.data_dir = data_dir
         self.env = bare_env(DATA_DIR=str(data_dir), **env)
         self.output = ""
         self.url = ""
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "stack", "demo"],
+            argv,
             cwd=BASE_DIR,
             env=self.env,
             stdout=subprocess.PIPE,
@@ -92,8 +94,8 @@ def start_demo(tmp_path: Path) -> Iterator[Callable[..., RunningDemo]]:
     """Start demos in `tmp_path`, which only we can enter; what still runs afterwards is ended and cleared."""
     started: list[RunningDemo] = []
 
-    def start(data_dir: Path = tmp_path / "data", **env: str) -> RunningDemo:
-        started.append(RunningDemo(data_dir, **env))
+    def start(data_dir: Path = tmp_path / "data", **options: Any) -> RunningDemo:
+        started.append(RunningDemo(data_dir, **options))
         return started[-1]
 
     yield start

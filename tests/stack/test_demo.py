@@ -121,20 +121,22 @@ def test_demo_in_another_folder_runs_beside_it(running, start_demo, tmp_path):
 
 
 def test_second_start_reuses_the_data_and_reset_clears_it(start_demo):
-    demo = start_demo().wait_ready()
+    demo = start_demo(argv=["make", "demo"], PORT="", SANDBOX_PORT="").wait_ready()
     with _database(demo) as database:
         database.execute("CREATE TABLE kept AS SELECT 42 AS answer")
     secrets = (demo.data_dir / "secrets.json").read_text()
 
-    assert demo.end(signal.SIGINT) == []
-    assert demo.output.endswith("stopped\n")
+    assert demo.end(signal.SIGTERM) == []
+    assert "\nstopped\n" in demo.output
     assert not (demo.data_dir / "demo.env").exists()
 
     again = start_demo().wait_ready()
     with _database(again) as database:
         assert database.execute("SELECT answer FROM kept").fetchone() == (42,)
     assert (demo.data_dir / "secrets.json").read_text() == secrets
-    again.end(signal.SIGTERM)
+    assert again.end(signal.SIGINT) == []
+    assert again.output.endswith("\nstopped\n")
+    assert again.process.returncode == 0
 
     assert run_stack("reset", DATA_DIR=str(demo.data_dir)).returncode == 0
     assert not demo.data_dir.exists()
