@@ -164,16 +164,14 @@ def test_modules_and_their_members_exist(one: Page):
 
 def _is_there(name: str) -> bool:
     """Whether `name` is a module, or a member of one."""
-    module, members = name, []
-    while module:
+    words = name.split(".")
+    for length in range(len(words), 0, -1):
         try:
-            thing = importlib.import_module(module)
+            thing: object = importlib.import_module(".".join(words[:length]))
         except ModuleNotFoundError:
-            module, _, member = module.rpartition(".")
-            members.insert(0, member)
             continue
-        for member in members:
-            thing = getattr(thing, member, None)
+        for word in words[length:]:
+            thing = getattr(thing, word, None)
         return thing is not None
     return False
 
@@ -205,6 +203,15 @@ def _imports(path: Path) -> set[str]:
     names = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
     names += [node.module or "" for node in nodes if isinstance(node, ast.ImportFrom) and not node.level]
     return {name.split(".")[0] for name in names}
+
+
+@each_page
+def test_sources_in_brackets_are_listed(one: Page):
+    named = set(re.findall(r"\[([A-Z]{2,4}(?:-[A-Z]{2,4})?)\]", one.prose))
+    listed = re.findall(r"^\| ([A-Z]{2,4}(?:-[A-Z]{2,4})?) \| https://", one.prose, re.MULTILINE)
+
+    assert named == set(listed)
+    assert len(listed) == len(set(listed))
 
 
 # --- The life of a delivery -------------------------------------------------------------------------------------------
@@ -289,3 +296,9 @@ def test_failure_pages_in_the_trouble_shooting_exist():
 
     assert len(titles) > 5
     assert [title for title in titles if title not in shown] == []
+
+
+def test_memory_figures_of_the_readme_are_the_measured_ones():
+    (figure,) = re.findall(r"takes (\d+ MB) of memory", README.text)
+
+    assert f"{figure} proportional" in page("benchmarks/README.md").text
