@@ -210,9 +210,7 @@ class Notice(TenantModel):
     class Meta:
         constraints = [
             models.UniqueConstraint(name="notice_one_per_person_and_event", fields=["user", "key"]),
-            models.CheckConstraint(
-                name="notice_kind_known", condition=models.Q(kind__in=NoticeKind.values)
-            ),
+            models.CheckConstraint(name="notice_kind_known", condition=models.Q(kind__in=NoticeKind.values)),
         ]
         indexes = [
             models.Index(name="notice_newest_first", fields=["user", "workspace", "-id"]),

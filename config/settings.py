@@ -142,6 +142,16 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 60.0,
         "options": {"expires": 60},
     },
+    "send-notice-emails": {
+        "task": "accounts.tasks.send_notice_emails",
+        "schedule": 10.0,
+        "options": {"expires": 10},
+    },
+    "warn-of-ending-access": {
+        "task": "connections.tasks.warn_of_ending_access",
+        "schedule": 600.0,
+        "options": {"expires": 600},
+    },
     "beat-heartbeat": {"task": "config.tasks.record_beat", "schedule": 5.0, "options": {"expires": 10}},
 }
 
@@ -178,6 +188,7 @@ ACCOUNT_DEFAULT_HTTP_PROTOCOL = _base.scheme
 DEMO_LOADERS = ["accounts.demo.load_people", "publishing.demo.load_demo_content"]
 
 vars().update(env.email("EMAIL_URL", default="consolemail://"))
+EMAIL_TIMEOUT = env.int("EMAIL_TIMEOUT", default=20)
 DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="Broadside <broadside@localhost>")
 
 # --- Files ------------------------------------------------------------------------------------------------------------
@@ -236,6 +247,11 @@ TIKTOK_UPLOAD_HOSTS: list[str] = env.list("TIKTOK_UPLOAD_HOSTS", default=[".tikt
 
 DELIVERY_LEASE = timedelta(seconds=env.int("DELIVERY_LEASE_SECONDS", default=30))
 UPLOAD_SLOTS = env.int("UPLOAD_SLOTS", default=16)
+
+# --- Watching it ------------------------------------------------------------------------------------------------------
+
+# What a monitor shows at /metrics, as "Authorization: Bearer …". Empty: there is no such page.
+METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
 
 # --- Web --------------------------------------------------------------------------------------------------------------
 

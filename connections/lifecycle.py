@@ -14,6 +14,7 @@ from django.db.models.functions import Now
 
 from accounts.models import Workspace
 from connections.models import ConnectionStatus, SocialConnection
+from connections.notifying import tell_needs_reauth
 from connections.providers import provider_for
 from connections.signals import connection_lost
 
@@ -35,6 +36,7 @@ def mark_needs_reauth(connection: SocialConnection, *, reason: str, generation: 
             return False
         connection.refresh_from_db()
         if changed:
+            tell_needs_reauth(connection)
             connection_lost.send(SocialConnection, connection=connection, reason=reason)
     if changed:
         log.warning(

@@ -13,6 +13,7 @@ from django.db.models.functions import Now
 
 from connections import services
 from connections.models import ConnectionStatus, SocialConnection, WebhookEvent
+from connections.notifying import tell_needs_reauth
 from connections.signals import connection_lost
 
 logger = logging.getLogger(__name__)
@@ -72,6 +73,7 @@ def _drop(connection: SocialConnection, *, reason: str) -> bool:
         changed = was_active or bool(marked.update(**_ended(reason)))
         connection.refresh_from_db()
         if was_active:
+            tell_needs_reauth(connection)
             connection_lost.send(SocialConnection, connection=connection, reason=reason)
     if changed:
         logger.warning(

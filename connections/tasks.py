@@ -5,7 +5,7 @@ from __future__ import annotations
 from celery import shared_task
 from django.utils import timezone
 
-from connections import oauth, upkeep, webhooks
+from connections import notifying, oauth, upkeep, webhooks
 
 
 @shared_task(soft_time_limit=300, time_limit=330)
@@ -14,6 +14,12 @@ def refresh_expiring_tokens(**_: object) -> str:
     now = timezone.now()
     oauth.delete_stale_requests(now=now)
     return upkeep.run(now=now)
+
+
+@shared_task
+def warn_of_ending_access(**_: object) -> int:
+    """Tell people whose accounts must be reconnected soon."""
+    return notifying.warn_of_ending_access(now=timezone.now())
 
 
 @shared_task(acks_late=True, soft_time_limit=120, time_limit=150)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from connections.errors import ProviderError
 from connections.providers import provider_for
 from publishing.models import Delivery
+from publishing.notifying import advance_and_tell
 from publishing.states import DeliveryState, HoldReason
 
 logger = logging.getLogger(__name__)
@@ -35,7 +37,8 @@ def platform(delivery: Delivery) -> str:
 def fail(delivery: Delivery, *, code: str, message: str = "", next_step: str = "", log_id: str = "") -> str:
     """End in `failed`. Without `message` the provider explains `code` in a creator's words."""
     explanation = provider_for(delivery.connection.provider).explain(code)
-    delivery.advance(
+    advance_and_tell(
+        delivery,
         DeliveryState.FAILED,
         reason_code=code[:80],
         reason_log_id=log_id[:80],
@@ -54,9 +57,11 @@ def hold(
     message: str,
     next_step: str,
     error: ProviderError | None = None,
+    is_quiet: bool = False,
 ) -> str:
-    """Wait for a person, remembering the state to go on from."""
-    delivery.advance(
+    """Wait for a person, remembering the state to go on from. `is_quiet`: this person was told of it already."""
+    advance = delivery.advance if is_quiet else partial(advance_and_tell, delivery)
+    advance(
         DeliveryState.HELD,
         held_from=delivery.state,
         hold_reason=reason,
@@ -70,7 +75,9 @@ def hold(
     return "held"
 
 
-def hold_for_reconnect(delivery: Delivery, error: ProviderError | None = None) -> str:
+def hold_for_reconnect(
+    delivery: Delivery, error: ProviderError | None = None, *, is_quiet: bool = False
+) -> str:
     """Wait until the account is connected again; that resumes it by itself."""
     return hold(
         delivery,
@@ -78,6 +85,7 @@ def hold_for_reconnect(delivery: Delivery, error: ProviderError | None = None) -
         message=f"{platform(delivery)} no longer lets Broadside use this account. Nothing is lost.",
         next_step="Reconnect the account. The post then goes on by itself.",
         error=error,
+        is_quiet=is_quiet,
     )
 
 

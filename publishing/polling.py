@@ -18,6 +18,7 @@ from publishing import ending
 from publishing.attempts import note_error, note_status
 from publishing.backoff import CAP_WAIT, POST_ID_PATIENCE, STATUS_PATIENCE, retry_wait, status_wait
 from publishing.models import Delivery
+from publishing.notifying import advance_and_tell
 from publishing.states import DeliveryState, HoldReason
 
 
@@ -127,7 +128,8 @@ def _forget_job(delivery: Delivery) -> None:
 
 def _published(delivery: Delivery, status: PublishStatus) -> str:
     expects_id = not status.post_ids and _will_be_public(delivery)
-    delivery.advance(
+    advance_and_tell(
+        delivery,
         DeliveryState.PUBLISHED,
         published_at=Now(),
         platform_post_ids=list(status.post_ids),
@@ -139,8 +141,11 @@ def _published(delivery: Delivery, status: PublishStatus) -> str:
 
 
 def _in_inbox(delivery: Delivery) -> str:
-    delivery.advance(
-        DeliveryState.IN_INBOX, **_cleared(), **(ending.stopped() | {"wake_at": Now() + timedelta(seconds=5)})
+    advance_and_tell(
+        delivery,
+        DeliveryState.IN_INBOX,
+        **_cleared(),
+        **(ending.stopped() | {"wake_at": Now() + timedelta(seconds=5)}),
     )
     ending.log_outcome(delivery, "in inbox", publish_id=delivery.publish_id)
     return "in inbox"

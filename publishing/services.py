@@ -17,6 +17,7 @@ from publishing import ending
 from publishing.attempts import note
 from publishing.dispatch import ring_on_commit
 from publishing.models import Delivery, IllegalTransitionError, Post, StaleTransitionError, Video
+from publishing.notifying import advance_and_tell
 from publishing.states import DeliveryState, HoldReason
 
 
@@ -117,7 +118,14 @@ def mark_as_posted(*, delivery: Delivery, user: User | None) -> None:
     if delivery.hold_reason != HoldReason.UNCONFIRMED or delivery.state != DeliveryState.HELD:
         raise IllegalTransitionError(f"delivery {delivery.pk} is {delivery.state}, not held as unconfirmed")
     with transaction.atomic():
-        delivery.advance(DeliveryState.PUBLISHED, published_at=Now(), **ending.stopped(), **ending.unexplained())
+        advance_and_tell(
+            delivery,
+            DeliveryState.PUBLISHED,
+            told_by=user,
+            published_at=Now(),
+            **ending.stopped(),
+            **ending.unexplained(),
+        )
         note(delivery, "person", "marked as posted", by=str(user or ""))
 
 
@@ -150,11 +158,14 @@ def hold_open(connection: SocialConnection) -> int:
         .filter(connection=connection, lease_token=None)
     )
     held = 0
-    for delivery in rows.select_related("connection"):
+    told: set[uuid.UUID | None] = set()  # one notice for each creator, however many posts wait
+    for delivery in rows.select_related("connection", "workspace", "post"):
+        creator_id = delivery.post.created_by_id
         try:
-            ending.hold_for_reconnect(delivery)
+            ending.hold_for_reconnect(delivery, is_quiet=creator_id in told)
         except StaleTransitionError:
             continue
+        told.add(creator_id)
         held += 1
     return held
 
