@@ -13,6 +13,8 @@ import psutil
 import pytest
 import requests
 
+from sandbox.seed import seed_creators
+from sandbox.store import Store
 from tests.sandbox.client import MIN_CHUNK, ApiClient, chunked, code_of, connect, refresh
 from tests.sandbox.process import ROOT, free_port, start_sandbox
 from tests.sandbox.receivers import eventually
@@ -65,6 +67,35 @@ def test_state_outlives_a_kill(tmp_path):
 
     with start_sandbox(tmp_path) as second:
         assert [post["publish_id"] for post in second.posts()] == [publish_id]
+
+
+def test_events_that_were_due_while_it_was_down_are_sent_after_the_start(tmp_path, receiver):
+    hook_url = f"{receiver.url}/hooks/"
+    with start_sandbox(
+        tmp_path, webhook_url=hook_url, settings={"audited": True, "moderation_seconds": 60}
+    ) as first:
+        client = ApiClient(first)
+        client.publish(privacy_level="PUBLIC_TO_EVERYONE")
+        before = receiver.next()
+        client.close()
+
+    with start_sandbox(tmp_path, webhook_url=hook_url, settings={"audited": True, "clock_offset": 61}):
+        after = receiver.next()
+
+    assert b"post.publish.complete" in before.body
+    assert b"post.publish.publicly_available" in after.body
+
+
+def test_last_change_is_written_when_the_store_closes(tmp_path):
+    store = Store(tmp_path / "sandbox.sqlite3")
+    store.save(seed_creators()[0])
+    store.close()
+
+    again = Store(tmp_path / "sandbox.sqlite3")
+    rows = [(kind, key) for kind, key, _ in again.load()]
+    again.close()
+
+    assert rows == [("creator", "demo.public")]
 
 
 def _is_on_disk(data_dir, publish_id):

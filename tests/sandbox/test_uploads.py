@@ -25,6 +25,12 @@ def upload(client):
     return client, data["upload_url"], data["publish_id"]
 
 
+def kept_file(sandbox):
+    """The bytes of the only post, as its profile page would play them."""
+    (post,) = sandbox.posts()
+    return requests.get(f"{sandbox.url}/media/{post['post_id']}/0", timeout=20).content
+
+
 def put_raw(sandbox, url, headers, body=b""):
     """A PUT with exactly these headers."""
     connection = http.client.HTTPConnection(sandbox.url.removeprefix("http://"), timeout=10)
@@ -59,6 +65,7 @@ def test_chunks_in_order_are_206_then_201_with_null_and_the_progress(sandbox, up
     assert (last.status_code, last.text) == (201, "null")
     assert last.headers["Content-Range"] == f"bytes 0-{len(FILE) - 1}/{len(FILE)}"
     assert sandbox.posts()[0]["sha256"] == hashlib.sha256(FILE).hexdigest()
+    assert kept_file(sandbox) == FILE
 
 
 @pytest.mark.quirk(37)
@@ -236,6 +243,7 @@ def test_broken_chunk_leaves_no_trace(sandbox, upload):
     assert client.put(url, FIRST, 0, len(FILE)).status_code == 206
     assert client.put(url, LAST, MIN_CHUNK, len(FILE)).status_code == 201
     assert sandbox.posts()[0]["sha256"] == hashlib.sha256(FILE).hexdigest()
+    assert kept_file(sandbox) == FILE
 
 
 @pytest.mark.quirk(37)
@@ -254,6 +262,7 @@ def test_newer_request_for_a_chunk_takes_over_from_one_that_hangs(sandbox, uploa
         assert hanging.recv(100).startswith(b"HTTP/1.1 416")
     client.put(url, LAST, MIN_CHUNK, len(FILE))
     assert sandbox.posts()[0]["sha256"] == hashlib.sha256(FILE).hexdigest()
+    assert kept_file(sandbox) == FILE
 
 
 @pytest.mark.quirk(37)
