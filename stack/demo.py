@@ -14,7 +14,6 @@ from pathlib import Path
 
 import redis
 
-from config.heartbeat import BEAT, STALE_SECONDS
 from stack import StackError, keys
 from stack.console import Console
 from stack.data_dir import DataDir
@@ -29,6 +28,9 @@ SANDBOX_SECRET = "sandbox-demo-secret"  # noqa: S105 - of our own local TikTok, 
 CALLBACK = "/connections/tiktok/callback/"
 QUEUES = "default,uploads,polls"
 UPLOAD_THREADS = 24
+# As in config/heartbeat.py, which brings Django and Celery along: 20 MB for as long as the demo runs.
+BEAT_KEY = "broadside:heartbeat:beat"
+STALE_SECONDS = 30
 
 
 def run_demo(console: Console | None = None) -> int:
@@ -218,7 +220,7 @@ class Demo:
     def _beat_lives(self) -> bool:
         try:
             with redis.Redis.from_url(self.env["REDIS_URL"], socket_timeout=3) as client:
-                seen = client.get(BEAT)
+                seen = client.get(BEAT_KEY)
                 now = client.time()[0]
         except redis.RedisError:
             return False

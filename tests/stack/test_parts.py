@@ -8,7 +8,8 @@ import subprocess
 
 import pytest
 
-from stack import StackError, keys, options, places
+from config import heartbeat
+from stack import StackError, demo, keys, options, places
 from stack.console import Console, Log
 from stack.data_dir import DataDir
 from stack.leash import Account, as_account
@@ -119,6 +120,13 @@ def test_lock_ends_with_its_holder(tmp_path):
     first.release()
 
     DataDir(tmp_path).release()
+
+
+# --- the beat
+
+
+def test_runner_looks_for_the_beat_where_it_writes():
+    assert (demo.BEAT_KEY, demo.STALE_SECONDS) == (heartbeat.BEAT, heartbeat.STALE_SECONDS)
 
 
 # --- places
