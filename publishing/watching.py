@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from typing import Protocol
 
 from django.utils import timezone
@@ -46,7 +45,7 @@ def watch_delivery(
             if screen.isatty():
                 screen.write("")
             return panel
-        sleep(LOOK_EVERY_S)
+        time.sleep(LOOK_EVERY_S)
 
 
 def _show(screen: Screen, line: str, before: str) -> None:

@@ -17,6 +17,7 @@ from connections.crypto import seal
 from connections.models import SocialConnection
 from connections.providers import provider_for
 from publishing.models import Delivery, Post, Video
+from tests.publishing.wire import browser_of, creator  # noqa: F401  # fixtures
 from tests.sandbox.conftest import sandbox, sandbox_process  # noqa: F401  # fixtures
 from tests.sandbox.process import CLIENT_KEY, CLIENT_SECRET, SandboxProcess
 
