@@ -23,7 +23,7 @@ lint: install-dev ## Check style, types, migrations and settings
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
-	$(PY) manage.py makemigrations --check --dry-run
+	$(PY) -W ignore::RuntimeWarning manage.py makemigrations --check --dry-run
 	$(PY) manage.py check --fail-level WARNING
 
 format: install-dev ## Format the code and sort its imports
