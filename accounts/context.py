@@ -8,6 +8,7 @@ from typing import Any
 from django.http import HttpRequest
 
 from accounts.models import Membership, Workspace
+from accounts.notices import with_unread_counts
 from accounts.workspaces import remembered_membership
 
 
@@ -23,7 +24,8 @@ class Frame:
         user = getattr(self._request, "user", None)
         if user is None or not user.is_authenticated:
             return []
-        return list(user.memberships.select_related("workspace").order_by("workspace__name", "pk"))
+        mine = user.memberships.select_related("workspace").order_by("workspace__name", "pk")
+        return list(with_unread_counts(mine))
 
     @cached_property
     def membership(self) -> Membership | None:
@@ -35,6 +37,19 @@ class Frame:
     def workspace(self) -> Workspace | None:
         """The workspace that the side bar is about."""
         return self.membership.workspace if self.membership else None
+
+    @property
+    def unread_count(self) -> int:
+        """How many notices of this workspace the user has not read; counted with the workspaces."""
+        if self.membership is None:
+            return 0
+        counts = (int(row.unread_count) for row in self.memberships if row.pk == self.membership.pk)  # type: ignore[attr-defined]
+        return next(counts, 0)
+
+    @property
+    def unread_words(self) -> str:
+        """That number as it stands on the bell: empty for none, "99+" for more than two figures."""
+        return "" if not self.unread_count else str(self.unread_count) if self.unread_count < 100 else "99+"
 
     @cached_property
     def unconfirmed_email(self) -> str:

@@ -12,6 +12,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("webhooks/", include("connections.webhook_urls")),
     path("accounts/", include("allauth.urls")),
     path("", include("accounts.urls")),
+    path("", include("accounts.notice_urls")),
     path("", include("connections.urls")),
     path("", include("publishing.urls")),
 ]
