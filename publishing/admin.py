@@ -18,6 +18,19 @@ from publishing import services
 from publishing.models import Attempt, Delivery, IllegalTransitionError, Post, StaleTransitionError, Video
 from publishing.services import CancelOutcome
 
+ATTEMPT_FIELDS = (
+    "step",
+    "started_at",
+    "finished_at",
+    "outcome",
+    "code",
+    "http_status",
+    "log_id",
+    "message",
+    "detail",
+    "repeat_count",
+)
+DELIVERY_FIELDS = ("connection", "mode", "state", "state_changed_at", "reason_code", "wake_at")
 CANCEL_WORDS = {
     CancelOutcome.CANCELED: "canceled",
     CancelOutcome.STOPPING: "stopping: the worker cancels it before the last part",
@@ -51,9 +64,8 @@ class AttemptInline(admin.TabularInline):
     """The timeline, the newest first."""
 
     model = Attempt
-    fields = ["step", "started_at", "finished_at", "outcome", "code", "http_status", "log_id", "message"]
-    fields += ["detail", "repeat_count"]
-    readonly_fields = fields
+    fields = ATTEMPT_FIELDS
+    readonly_fields = ATTEMPT_FIELDS
     ordering = ["-started_at"]
     extra = 0
     can_delete = False
@@ -68,8 +80,8 @@ class DeliveryInline(admin.TabularInline):
     """Where a post goes."""
 
     model = Delivery
-    fields = ["connection", "mode", "state", "state_changed_at", "reason_code", "wake_at"]
-    readonly_fields = fields
+    fields = DELIVERY_FIELDS
+    readonly_fields = DELIVERY_FIELDS
     ordering = ["created_at"]
     extra = 0
     can_delete = False

@@ -25,6 +25,7 @@ from publishing.receiving import ReceivedFile
 from publishing.refusals import VideoRefusedError
 from publishing.uploads import VideoUploadHandler
 from publishing.videos import delete_unused_video, find_kept_video, sign_kept_video, store_video
+from publishing.views import is_htmx
 
 REFUSED = 422
 """The status of a form that comes back with errors; scripts put its page in place of the old one."""
@@ -49,7 +50,7 @@ def _show(request: HttpRequest, membership: Membership) -> HttpResponse:
         return render(request, "publishing/composer_empty.html")
     account = look_at_account(connection)
     form = ComposerForm(account=account, initial=_carried_over(request, account))
-    part = "publishing/_composer_parts.html" if request.htmx else "publishing/composer.html"
+    part = "publishing/_composer_parts.html" if is_htmx(request) else "publishing/composer.html"
     return render(request, part, _context(membership, account, form, None))
 
 
@@ -108,7 +109,10 @@ def _take_video(request: HttpRequest, workspace: Workspace, form: ComposerForm) 
         if intent == "sample" and received is None:
             received = sample.receive_sample()
         if received is None:
-            return _forget(kept) if intent == "remove" else kept
+            if intent != "remove":
+                return kept
+            _forget(kept)
+            return None
         video = store_video(
             workspace=workspace, user=_user(request), received=received, provider=form.account.provider
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import IO
 
 HEAD_BYTES = 4096
 
@@ -112,7 +112,7 @@ def _is_text(head: bytes) -> bool:
     return True
 
 
-def is_cut_short(file: BinaryIO, *, container: Container, total_bytes: int) -> bool:
+def is_cut_short(file: IO[bytes], *, container: Container, total_bytes: int) -> bool:
     """Whether the file's own structure says that it should be longer, or its index is missing.
 
     MP4 and MOV are boxes with their lengths in front: the last one must end inside the file, and one must be the index
@@ -130,7 +130,7 @@ def is_cut_short(file: BinaryIO, *, container: Container, total_bytes: int) -> b
     return False
 
 
-def _boxes(file: BinaryIO, total_bytes: int) -> Iterator[tuple[bytes, int]]:
+def _boxes(file: IO[bytes], total_bytes: int) -> Iterator[tuple[bytes, int]]:
     """Yield the type and the end of each top-level box, up to the first that passes the file's end."""
     position = 0
     while position + 8 <= total_bytes:
@@ -146,7 +146,7 @@ def _boxes(file: BinaryIO, total_bytes: int) -> Iterator[tuple[bytes, int]]:
         yield name, position
 
 
-def _segment_end(file: BinaryIO) -> int | None:
+def _segment_end(file: IO[bytes]) -> int | None:
     """Return where a Matroska file's segment says that it ends, None if it does not say."""
     file.seek(0)
     data = file.read(HEAD_BYTES)

@@ -57,11 +57,10 @@ class ComposerForm(forms.Form):
     )
 
     def __init__(self, *args: Any, account: Account, **kwargs: Any) -> None:
-        kwargs.setdefault("auto_id", "id_%s")
-        super().__init__(*args, use_required_attribute=False, **kwargs)
+        super().__init__(*args, **kwargs)
         self.account = account
         privacy = self.fields["privacy_level"].widget
-        privacy.choices = [("", "Choose…"), *account.privacy_choices]  # type: ignore[attr-defined]
+        privacy.choices = [("", "Choose…"), *account.privacy_choices]
         if account.default_mode is not None:
             self.fields["mode"].initial = account.default_mode.value
 

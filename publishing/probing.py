@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import TYPE_CHECKING, BinaryIO
+from typing import IO, TYPE_CHECKING, cast
 
 import av
 from av.container import InputContainer
@@ -42,7 +42,7 @@ class ProbedVideo:
     poster: bytes = b""
 
 
-def probe_video(file: BinaryIO, *, total_bytes: int) -> ProbedVideo:
+def probe_video(file: IO[bytes], *, total_bytes: int) -> ProbedVideo:
     """Read container, codecs, size, frame rate and duration, and a poster frame as JPEG.
 
     `file` is seekable and is read piece by piece, never whole; its position afterwards is undefined. Raises
@@ -54,12 +54,12 @@ def probe_video(file: BinaryIO, *, total_bytes: int) -> ProbedVideo:
     file.seek(0)
     try:
         with av.open(file, format=container.demuxer, metadata_errors="replace") as media:
-            return _probe_opened(media, container, total_bytes)
+            return _probe_opened(cast("InputContainer", media), container, total_bytes)
     except (FFmpegError, ValueError, OverflowError) as error:
         raise _damaged() from error
 
 
-def _recognize(file: BinaryIO, total_bytes: int) -> Container:
+def _recognize(file: IO[bytes], total_bytes: int) -> Container:
     if total_bytes == 0:
         raise VideoRefusedError("This file is empty. Choose the video again.", code="empty")
     file.seek(0)

@@ -8,9 +8,10 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Self
+from typing import IO, Any, Self
 
 from django.conf import settings
+from django.core.files.base import File
 from django.core.files.storage import default_storage
 from django.core.files.uploadedfile import UploadedFile
 
@@ -28,16 +29,17 @@ class ReceivedFile(UploadedFile):
 
     def __init__(self, file: Any, *, name: str, size: int, sha256: str) -> None:
         super().__init__(file=file, name=name, size=size)
+        self._temporary = file
         self.sha256 = sha256
 
     def temporary_file_path(self) -> str:
         """Where it is now; storages on the same disk rename it from here."""
-        return str(self.file.name)
+        return str(self._temporary.name)
 
     def close(self) -> None:
         """Close it and remove what was not moved away. May be called twice."""
         with suppress(FileNotFoundError):
-            self.file.close()
+            self._temporary.close()
 
 
 class RefusedFile(UploadedFile):
@@ -111,7 +113,7 @@ class Receiver:
             Path(file.name).unlink(missing_ok=True)
 
 
-def receive_stream(source: BinaryIO, *, name: str, limit: int | None = None) -> ReceivedFile:
+def receive_stream(source: IO[bytes] | File[Any], *, name: str, limit: int | None = None) -> ReceivedFile:
     """Copy an open file in, block by block, leaving the original alone. Raises VideoRefusedError as Receiver does."""
     with Receiver(name=name, limit=settings.MAX_VIDEO_BYTES if limit is None else limit) as receiver:
         while block := source.read(BLOCK_BYTES):

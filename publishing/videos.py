@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import PurePosixPath
-from typing import BinaryIO
+from typing import IO, cast
 
 from django.core import signing
 from django.core.files.base import ContentFile
@@ -44,7 +44,7 @@ def store_video(
     could not be stored. `received` is closed either way.
     """
     try:
-        probed = probe_video(received, total_bytes=received.size or 0)
+        probed = probe_video(cast("IO[bytes]", received), total_bytes=received.size or 0)
         video = _described(workspace, probed, name=received.name or "", size=received.size or 0)
         video.uploaded_by, video.sha256 = user, received.sha256
         problems = find_file_problems(video=video, provider=provider)
@@ -57,7 +57,7 @@ def store_video(
     return video
 
 
-def inspect_file(file: BinaryIO, *, name: str, total_bytes: int, workspace: Workspace) -> Video:
+def inspect_file(file: IO[bytes], *, name: str, total_bytes: int, workspace: Workspace) -> Video:
     """Return an unsaved Video that describes an open file, which stays where it is. Raises VideoRefusedError."""
     return _described(workspace, probe_video(file, total_bytes=total_bytes), name=name, size=total_bytes)
 

@@ -36,7 +36,7 @@ class CountedPaginator(Paginator[Any]):
         self._known_count = count
 
     @cached_property
-    def count(self) -> int:  # type: ignore[override]
+    def count(self) -> int:
         """The number of rows."""
         return self._known_count
 
@@ -101,6 +101,11 @@ def _entries(panel: Panel) -> list[Entry]:
     ]
 
 
+def is_htmx(request: HttpRequest) -> bool:
+    """Whether htmx asks, for a part of the page."""
+    return request.headers.get("HX-Request") == "true"
+
+
 def _live(request: HttpRequest, whole: str, part: str, context: dict[str, Any]) -> HttpResponse:
     """Answer with the whole page, or to htmx with the part, or with 204 if the part still looks the same.
 
@@ -109,7 +114,7 @@ def _live(request: HttpRequest, whole: str, part: str, context: dict[str, Any]) 
     fragment = render_to_string(part, context, request)
     version = hashlib.sha256(_CSRF_INPUT.sub("", fragment).encode()).hexdigest()[:16]
     context |= {"fragment": fragment, "version": version}
-    if not request.htmx:
+    if not is_htmx(request):
         return render(request, whole, context)
     if request.GET.get("version") == version and context.get("poll_seconds"):
         return HttpResponse(status=204)

@@ -25,9 +25,7 @@ class Screen(Protocol):
     def flush(self) -> None: ...
 
 
-def watch_delivery(
-    delivery: Delivery, screen: Screen, *, sleep: Callable[[float], None] = time.sleep
-) -> Panel:
+def watch_delivery(delivery: Delivery, screen: Screen) -> Panel:
     """Show how `delivery` gets on until it needs nobody's patience any more, and return how it stands then.
 
     Ends at published, in the inbox, failed, canceled and held. On a terminal one line is rewritten; elsewhere a line is

@@ -115,7 +115,11 @@ def tiktok(
 def connect(tiktok: SandboxProcess, make_connection: MakeConnection) -> MakeConnection:
     """Return a maker of connections whose tokens the sandbox really issued, by default for its public creator."""
 
-    def make(workspace: Workspace, creator: str = "demo.public", **fields: Any) -> SocialConnection:
+    def make(
+        workspace: Workspace,
+        creator: str = "demo.public",  # noqa: F811
+        **fields: Any,
+    ) -> SocialConnection:
         answer = tiktok.tokens(creator, scopes=fields.get("scopes", ALL_SCOPES))
         return make_connection(
             workspace,

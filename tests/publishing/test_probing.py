@@ -79,10 +79,14 @@ def test_probe_never_reads_more_than_a_small_block_at_a_time():
     [
         pytest.param(b"", "empty", "empty", id="empty"),
         pytest.param(b"Dear diary,\n" * 50, "not_a_video", "a text file", id="a text file"),
-        pytest.param("Zażółć gęślą jaźń ".encode() * 400, "not_a_video", "a text file", id="text cut in a letter"),
+        pytest.param(
+            "Zażółć gęślą jaźń ".encode() * 400, "not_a_video", "a text file", id="text cut in a letter"
+        ),
         pytest.param(b"#EXTM3U\n/etc/passwd\n", "not_a_video", "a text file", id="a playlist"),
         pytest.param(b"\x89PNG\r\n\x1a\n" + bytes(99), "not_a_video", "a PNG picture", id="a picture"),
-        pytest.param(b"\0\0\0\x18ftypheic" + bytes(99), "not_a_video", "a HEIC picture", id="a phone picture"),
+        pytest.param(
+            b"\0\0\0\x18ftypheic" + bytes(99), "not_a_video", "a HEIC picture", id="a phone picture"
+        ),
         pytest.param(bytes(range(1, 200)) + b"\0" * 500, "not_a_video", "not a video", id="noise"),
         pytest.param(b"\0\0\0\x18ftypisom" + bytes(9000), "truncated", "cut short", id="a header and zeros"),
         pytest.param(sound_only(), "no_picture", "no picture", id="sound only"),
