@@ -31,7 +31,15 @@ def main() -> None:
 
 def _name(words: list[str]) -> str:
     line = " ".join(words)
-    for part in ("postgres", "redis-server", "stack demo", "sandbox", "gunicorn", "config worker", "config beat"):
+    for part in (
+        "postgres",
+        "redis-server",
+        "stack demo",
+        "sandbox",
+        "gunicorn",
+        "config worker",
+        "config beat",
+    ):
         if part in line:
             return part
     return words[0] if words else "?"
