@@ -12,7 +12,7 @@ FOLDERS = ("docs", "sandbox", "benchmarks", "stack", "tests")
 
 _FENCE = re.compile(r"^ *```.*?^ *```$", re.MULTILINE | re.DOTALL)
 _SPAN = re.compile(r"`([^`\n]+)`")
-_LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+_LINK = re.compile(r"""\[[^\]]*\]\(([^)\s]+)\)|\b(?:src|srcset|href)="([^"]+)\"""")
 _HEADING = re.compile(r"^#{1,6} +(.+)$", re.MULTILINE)
 
 
@@ -53,7 +53,8 @@ class Page:
     @property
     def links(self) -> list[str]:
         """Where the links lead, without those to other sites."""
-        return [link for link in _LINK.findall(self.prose) if not re.match(r"[a-z]+:", link)]
+        found = [match[1] or match[2] for match in _LINK.finditer(_SPAN.sub("", self.prose))]
+        return [link for link in found if not re.match(r"[a-z]+:", link)]
 
     @property
     def anchors(self) -> set[str]:
