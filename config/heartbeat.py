@@ -21,6 +21,7 @@ logger = logging.getLogger(__name__)
 
 WORKERS = "broadside:heartbeat:workers"
 BEAT = "broadside:heartbeat:beat"
+DISPATCHER = "broadside:heartbeat:dispatcher"
 INTERVAL_SECONDS = 5
 STALE_SECONDS = 30
 
@@ -71,8 +72,17 @@ def forget_worker(name: str) -> None:
 
 def record_beat() -> None:
     """Say that a task sent by the beat has run. Raises redis.RedisError."""
+    _record(BEAT)
+
+
+def record_dispatcher() -> None:
+    """Say that the dispatcher has looked for what is due. Raises redis.RedisError."""
+    _record(DISPATCHER)
+
+
+def _record(key: str) -> None:
     with open_redis() as client:
-        client.set(BEAT, _now(client), ex=3600)
+        client.set(key, _now(client), ex=3600)
 
 
 def read_workers() -> list[Sign]:
@@ -85,9 +95,18 @@ def read_workers() -> list[Sign]:
 
 def read_beat() -> Sign | None:
     """The beat's last sign within the last hour, or None. Raises redis.RedisError."""
+    return _read(BEAT, "beat")
+
+
+def read_dispatcher() -> Sign | None:
+    """The dispatcher's last sign within the last hour, or None. Raises redis.RedisError."""
+    return _read(DISPATCHER, "dispatcher")
+
+
+def _read(key: str, name: str) -> Sign | None:
     with open_redis() as client:
-        seen = client.get(BEAT)
-        return None if seen is None else Sign("beat", max(0.0, _now(client) - float(seen)))
+        seen = client.get(key)
+        return None if seen is None else Sign(name, max(0.0, _now(client) - float(seen)))
 
 
 class Heartbeat(threading.Thread):

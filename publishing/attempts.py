@@ -78,6 +78,7 @@ def note_status(delivery: Delivery, status: PublishStatus, *, started_at: dateti
     row = Attempt(
         step="status",
         outcome=(status.fail_reason or status.phase.value)[:80],
+        code=status.fail_reason[:80],
         log_id=status.log_id[:80],
         detail={} if status.stored_bytes is None else {"stored_bytes": status.stored_bytes},
         started_at=started_at,

@@ -191,6 +191,7 @@ class Delivery(TenantModel):
         indexes = [
             models.Index(name="delivery_queue", fields=["wake_at"], condition=Q(wake_at__isnull=False)),
             models.Index(name="delivery_newest_first", fields=["workspace", "-created_at"]),
+            models.Index(name="delivery_by_state", fields=["state", "workspace"]),
             models.Index(name="delivery_by_publish_id", fields=["publish_id"], condition=~Q(publish_id="")),
         ]
 
@@ -267,6 +268,20 @@ class Delivery(TenantModel):
         return Case(When(wake_at=self.wake_at, then=planned), default=Now(), output_field=DateTimeField())
 
 
+WENT_WRONG = ~Q(step__in=["person", "webhook"]) & ~Q(
+    outcome__in=["", "ok", "published", "in_inbox", "uploading", "downloading"]
+)
+"""The attempts that did not do what they should: what the health page counts. Also the condition of its index."""
+
+
+class AttemptQuerySet(models.QuerySet["Attempt"]):
+    """Which attempts."""
+
+    def went_wrong(self) -> Self:
+        """Those whose outcome is an error: the platform's, the network's or ours."""
+        return self.filter(WENT_WRONG)
+
+
 class Attempt(TenantModel):
     """One step tried on a delivery, and its outcome. An unfinished one was cut off by a death."""
 
@@ -284,8 +299,13 @@ class Attempt(TenantModel):
     detail = models.JSONField(default=dict, blank=True)
     repeat_count = models.PositiveIntegerField(default=1, help_text="Equal answers in a row, kept as one.")
 
+    objects = AttemptQuerySet.as_manager()
+
     class Meta:
-        indexes = [models.Index(name="attempt_timeline", fields=["delivery", "started_at"])]
+        indexes = [
+            models.Index(name="attempt_timeline", fields=["delivery", "started_at"]),
+            models.Index(name="attempt_went_wrong", fields=["finished_at"], condition=WENT_WRONG),
+        ]
 
     def __str__(self) -> str:
         return f"{self.step} {self.outcome or 'unfinished'}"

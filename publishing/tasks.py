@@ -7,10 +7,12 @@ import threading
 import uuid
 from typing import Any
 
+import redis
 from celery import shared_task
 from celery.signals import worker_shutting_down
 from django.conf import settings
 
+from config import heartbeat
 from publishing import dispatch, engine, sending
 from publishing.models import Delivery
 
@@ -22,7 +24,12 @@ _slots = threading.BoundedSemaphore(settings.UPLOAD_SLOTS)
 @shared_task
 def dispatch_deliveries(**_: Any) -> int:
     """Ring for what is due."""
-    return dispatch.dispatch()
+    count = dispatch.dispatch()
+    try:
+        heartbeat.record_dispatcher()
+    except redis.RedisError:
+        logger.info("the dispatcher's sign of life was not recorded")
+    return count
 
 
 @shared_task
