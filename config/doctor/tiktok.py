@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 import requests
 from django.conf import settings
+from django.urls import reverse
 
 from config.doctor.findings import Finding, broken, fine, note
 
@@ -29,6 +30,7 @@ def check_tiktok() -> Iterator[Finding]:
     yield from _server(datetime.now(UTC))
     yield from _redirect_uri(settings.TIKTOK_REDIRECT_URI)
     yield _pkce(settings.TIKTOK_REDIRECT_URI, settings.TIKTOK_PKCE)
+    yield _webhook(f"{settings.BASE_URL}{reverse('webhook', args=['tiktok'])}")
 
 
 def is_real() -> bool:
@@ -125,3 +127,13 @@ def _pkce(uri: str, chosen: str) -> Finding:
     if is_loopback and not is_used:
         return note("PKCE is off, and TikTok asks Desktop apps for it", "Set TIKTOK_PKCE=auto.")
     return fine(f"PKCE is {'used' if is_used else 'not used'} (TIKTOK_PKCE={chosen})")
+
+
+def _webhook(url: str) -> Finding:
+    """The address that TikTok tells what became of a post. Source: https://developers.tiktok.com/doc/webhooks-overview"""
+    parts = urlsplit(url)
+    if is_real() and (parts.scheme != "https" or parts.hostname in LOOPBACK):
+        return fine(
+            f"No webhooks: TikTok sends them to public https addresses only, not to {url}. Broadside asks instead"
+        )
+    return fine(f"Webhook URL, to be pasted into the app's page at TikTok if you want events at once: {url}")

@@ -9,6 +9,7 @@ import requests
 import responses
 from django.core.management import call_command
 from django.db import connection
+from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
 
 from config import heartbeat
@@ -107,6 +108,22 @@ def test_doctor_notes_what_a_person_should_know(healthy, settings, name, value, 
     assert report.status == 0
 
 
+@pytest.mark.parametrize(
+    ("base", "words"),
+    [
+        (
+            "https://broadside.example.com",
+            "TikTok if you want events at once: https://broadside.example.com/webhooks/tiktok/",
+        ),
+        ("http://127.0.0.1:8000", "No webhooks: TikTok sends them to public https addresses only"),
+    ],
+)
+def test_doctor_shows_the_webhook_address(healthy, settings, base, words):
+    settings.BASE_URL = base
+
+    assert words in _doctor().text
+
+
 def test_doctor_misses_worker_and_beat(tiktok):
     report = _doctor()
 
@@ -116,11 +133,12 @@ def test_doctor_misses_worker_and_beat(tiktok):
 
 
 def test_doctor_names_the_first_pending_migration(healthy):
-    MigrationRecorder(connection).record_unapplied("accounts", "0001_initial")
+    [(app, name)] = MigrationLoader(connection).graph.leaf_nodes("accounts")
+    MigrationRecorder(connection).record_unapplied(app, name)
 
     report = _doctor()
 
-    assert "accounts.0001_initial" in report.text
+    assert f"from {app}.{name} on" in report.text
     assert report.status == 1
 
 
