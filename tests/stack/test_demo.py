@@ -194,3 +194,14 @@ def test_parts_of_ones_own_replace_the_embedded_ones(start_demo, servers):
     assert {"web", "worker", "beat"} <= logs
     assert not {"postgres", "redis", "sandbox"} & logs
     assert "http://127.0.0.1:9" in demo.output
+
+
+def test_sandbox_is_given_addresses_that_the_product_has(running):
+    words = running.child("-m sandbox").cmdline()
+    given = [words[index + 1] for index, word in enumerate(words) if word in {"--redirect-uri", "--webhook-url"}]
+
+    statuses = {address: requests.post(address, timeout=10).status_code for address in given}
+
+    assert len(given) == 3
+    assert 404 not in statuses.values()
+    assert not [status for status in statuses.values() if status >= 500]
