@@ -27,7 +27,6 @@ SANDBOX_KEY = "sbdemo0000000000"
 SANDBOX_SECRET = "sandbox-demo-secret"  # noqa: S105 - of our own local TikTok, the same everywhere
 CALLBACK = "/connections/tiktok/callback/"
 WEBHOOK = "/webhooks/tiktok/"
-WEBHOOK = "/webhooks/tiktok/"
 QUEUES = "default,uploads,polls"
 UPLOAD_THREADS = 24
 # As in config/heartbeat.py, which brings Django and Celery along: 20 MB for as long as the demo runs.
@@ -156,7 +155,6 @@ class Demo:
         argv += ["--data-dir", str(self.data.folder("sandbox"))]
         argv += ["--client-key", SANDBOX_KEY, "--client-secret", SANDBOX_SECRET]
         argv += ["--redirect-uri", self.url + CALLBACK, "--redirect-uri", local + CALLBACK]
-        argv += ["--webhook-url", self.url + WEBHOOK]
         argv += ["--webhook-url", self.url + WEBHOOK]
         self.env |= {
             "TIKTOK_CLIENT_KEY": SANDBOX_KEY,
