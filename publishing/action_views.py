@@ -49,6 +49,8 @@ def delivery_cancel(request: HttpRequest, slug: str, delivery_id: str) -> HttpRe
         messages.warning(request, CHANGED)
     else:
         level, words = CANCEL_WORDS[outcome]
+        if outcome is CancelOutcome.CANCELED and delivery.committed_at:
+            level, words = messages.WARNING, "Canceled here. Look at the {platform} profile: it may be there."
         messages.add_message(request, level, words.format(platform=_platform(delivery)))
     return redirect("publishing:post_detail", slug=slug, post_id=delivery.post_id)
 

@@ -74,7 +74,7 @@ class Panel:
     @property
     def can_cancel(self) -> bool:
         """Whether stopping it still makes sense."""
-        return self.delivery.is_open and self.delivery.cancel_requested_at is None
+        return self.delivery.is_open and self.delivery.cancel_requested_at is None and not self.is_unconfirmed
 
     @property
     def is_unconfirmed(self) -> bool:
@@ -257,6 +257,11 @@ def _failed(delivery: Delivery, provider: Provider, now: datetime) -> _Words:
 
 
 def _canceled(delivery: Delivery, provider: Provider, now: datetime) -> _Words:
+    if delivery.committed_at:
+        return _Words(
+            "Canceled",
+            (f"{provider.label} had the whole video by then, so look at the profile: it may be there.",),
+        )
     return _Words("Canceled", ("Nothing was posted. You can send it after all.",))
 
 

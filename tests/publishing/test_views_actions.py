@@ -78,6 +78,18 @@ def test_cancel_that_comes_too_late_is_honest(editor, acme, make_delivery):
     assert "Too late to cancel: the whole video is with TikTok already." in page
 
 
+def test_cancel_of_an_unconfirmed_post_does_not_claim_that_nothing_was_posted(editor, acme, make_delivery):
+    delivery = make_delivery(
+        acme, state=S.HELD, wake_at=None, hold_reason=HoldReason.UNCONFIRMED, committed_at=timezone.now()
+    )
+
+    page = act(editor, delivery, "cancel")
+
+    assert delivery.state == S.CANCELED
+    assert "Nothing was posted" not in page
+    assert "it may be there" in page
+
+
 def test_cancel_of_an_ended_post_does_nothing_and_says_so(editor, acme, make_delivery):
     delivery = make_delivery(acme, state=S.FAILED, wake_at=None)
 
