@@ -126,33 +126,36 @@ CELERY_WORKER_REDIRECT_STDOUTS = False
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 3600, "socket_keepalive": True}
 CELERY_TIMEZONE = "UTC"
+# A message expires by the clock of the machine that takes it. This is long, so that machines may disagree about the
+# time and still work; and it ends a pile that grew while no worker was there.
+_BEAT_OPTIONS = {"expires": 2 * 3600}
 CELERY_BEAT_SCHEDULE = {
     "dispatch-due-deliveries": {
         "task": "publishing.tasks.dispatch_deliveries",
         "schedule": 1.0,
-        "options": {"expires": 5},
+        "options": _BEAT_OPTIONS,
     },
     "refresh-expiring-tokens": {
         "task": "connections.tasks.refresh_expiring_tokens",
         "schedule": 60.0,
-        "options": {"expires": 60},
+        "options": _BEAT_OPTIONS,
     },
     "sweep-webhook-events": {
         "task": "connections.tasks.sweep_webhook_events",
         "schedule": 60.0,
-        "options": {"expires": 60},
+        "options": _BEAT_OPTIONS,
     },
     "send-notice-emails": {
         "task": "accounts.tasks.send_notice_emails",
         "schedule": 10.0,
-        "options": {"expires": 10},
+        "options": _BEAT_OPTIONS,
     },
     "warn-of-ending-access": {
         "task": "connections.tasks.warn_of_ending_access",
         "schedule": 600.0,
-        "options": {"expires": 600},
+        "options": _BEAT_OPTIONS,
     },
-    "beat-heartbeat": {"task": "config.tasks.record_beat", "schedule": 5.0, "options": {"expires": 10}},
+    "beat-heartbeat": {"task": "config.tasks.record_beat", "schedule": 5.0, "options": _BEAT_OPTIONS},
 }
 
 # --- People -----------------------------------------------------------------------------------------------------------
@@ -242,11 +245,20 @@ if TIKTOK_PKCE not in {"auto", "on", "off"}:
     raise ImproperlyConfigured(f"TIKTOK_PKCE is {TIKTOK_PKCE!r}; it must be auto, on or off.")
 # Hosts that an upload may be sent to: a leading dot allows every host below. The API's own host is always allowed.
 TIKTOK_UPLOAD_HOSTS: list[str] = env.list("TIKTOK_UPLOAD_HOSTS", default=[".tiktokapis.com"])
+# Seconds for making a connection, and for each wait for an answer.
+TIKTOK_CONNECT_TIMEOUT = env.float("TIKTOK_CONNECT_TIMEOUT", default=5.0)
+TIKTOK_READ_TIMEOUT = env.float("TIKTOK_READ_TIMEOUT", default=20.0)
+# Bytes of each part of an upload that is sent in parts; a file of up to twice as many goes in one.
+TIKTOK_CHUNK_BYTES = env.int("TIKTOK_CHUNK_BYTES", default=32_000_000)
+if not 5_000_000 <= TIKTOK_CHUNK_BYTES <= 32_000_000:
+    raise ImproperlyConfigured("TIKTOK_CHUNK_BYTES must be from 5000000 to 32000000.")
 
 # --- Engine -----------------------------------------------------------------------------------------------------------
 
 DELIVERY_LEASE = timedelta(seconds=env.int("DELIVERY_LEASE_SECONDS", default=30))
 UPLOAD_SLOTS = env.int("UPLOAD_SLOTS", default=16)
+# Multiplies the engine's own waits (not those that the platform asks for). For tests: 1.0 on a server.
+ENGINE_TIME_SCALE = env.float("ENGINE_TIME_SCALE", default=1.0)
 
 # --- Watching it ------------------------------------------------------------------------------------------------------
 

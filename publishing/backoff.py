@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 from datetime import timedelta
 
+from django.conf import settings
+
 MAX_TRIES = 40
 """Failures in a row in one state before the engine gives up: some three hours of back-off."""
 
@@ -25,10 +27,15 @@ STATUS_PATIENCE = timedelta(days=7)
 POST_ID_PATIENCE = timedelta(days=2)
 
 
+def scaled(wait: timedelta) -> timedelta:
+    """Return `wait` as long as ENGINE_TIME_SCALE makes it: as it is, but for tests of the whole engine."""
+    return wait * float(settings.ENGINE_TIME_SCALE)
+
+
 def retry_wait(tries: int) -> timedelta:
     """Return the wait after failure number `tries` (from 1): 2 s doubling to 5 min, each with up to 30 % of jitter."""
     seconds = min(2.0 ** min(tries, 9), 300.0)
-    return timedelta(seconds=seconds * random.uniform(0.7, 1.0))  # noqa: S311  # no secret
+    return scaled(timedelta(seconds=seconds * random.uniform(0.7, 1.0)))  # noqa: S311  # no secret
 
 
 def status_wait(age: timedelta, *, has_webhooks: bool = False) -> timedelta:
@@ -39,12 +46,12 @@ def status_wait(age: timedelta, *, has_webhooks: bool = False) -> timedelta:
     under lost events: half the age, from 1 min to 4 h.
     """
     if has_webhooks and age >= QUICK_POLLS_FOR:
-        return min(max(age / 2, timedelta(minutes=1)), timedelta(hours=4))
-    return min(max(age / 4, timedelta(seconds=1)), timedelta(hours=1))
+        return min(max(age / 2, scaled(timedelta(minutes=1))), timedelta(hours=4))
+    return min(max(age / 4, scaled(timedelta(seconds=1))), timedelta(hours=1))
 
 
 def limit_wait(tries: int, *, told: timedelta | None, least: timedelta) -> timedelta:
     """Return the wait after a rate limit: what the provider `told`, else `least` growing with `tries`."""
     if told is not None:
         return max(told, timedelta(seconds=1))
-    return min(least * max(tries, 1), timedelta(minutes=10))
+    return scaled(min(least * max(tries, 1), timedelta(minutes=10)))

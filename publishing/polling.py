@@ -16,7 +16,7 @@ from connections.providers import provider_for
 from connections.providers.base import FailureClass, Operation, PublishMode, PublishPhase, PublishStatus
 from publishing import ending
 from publishing.attempts import note_error, note_status
-from publishing.backoff import CAP_WAIT, POST_ID_PATIENCE, STATUS_PATIENCE, retry_wait, status_wait
+from publishing.backoff import CAP_WAIT, POST_ID_PATIENCE, STATUS_PATIENCE, retry_wait, scaled, status_wait
 from publishing.models import Delivery
 from publishing.notifying import advance_and_tell
 from publishing.states import DeliveryState, HoldReason
@@ -73,7 +73,9 @@ def await_creator(delivery: Delivery) -> str | None:
     if _age(delivery) > STATUS_PATIENCE:
         delivery.release(wake_in=None, claim_count=0)
         return "draft left alone"
-    delivery.release(wake_in=max(_next_question(delivery), timedelta(seconds=5)), claim_count=0, tries=0)
+    delivery.release(
+        wake_in=max(_next_question(delivery), scaled(timedelta(seconds=5))), claim_count=0, tries=0
+    )
     return "waits"
 
 
@@ -134,7 +136,7 @@ def _published(delivery: Delivery, status: PublishStatus) -> str:
         published_at=Now(),
         platform_post_ids=list(status.post_ids),
         **_cleared(),
-        **(ending.stopped() | {"wake_at": Now() + timedelta(seconds=2) if expects_id else None}),
+        **(ending.stopped() | {"wake_at": Now() + scaled(timedelta(seconds=2)) if expects_id else None}),
     )
     ending.log_outcome(delivery, "published", publish_id=delivery.publish_id, log_id=status.log_id)
     return "published"
@@ -145,7 +147,7 @@ def _in_inbox(delivery: Delivery) -> str:
         delivery,
         DeliveryState.IN_INBOX,
         **_cleared(),
-        **(ending.stopped() | {"wake_at": Now() + timedelta(seconds=5)}),
+        **(ending.stopped() | {"wake_at": Now() + scaled(timedelta(seconds=5))}),
     )
     ending.log_outcome(delivery, "in inbox", publish_id=delivery.publish_id)
     return "in inbox"

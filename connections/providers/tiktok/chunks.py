@@ -15,12 +15,15 @@ SINGLE_CHUNK_BYTES = 64_000_000
 CHUNK_BYTES = 32_000_000
 
 
-def plan_chunks(total_bytes: int) -> ChunkPlan:
+def plan_chunks(total_bytes: int, *, chunk_bytes: int | None = None) -> ChunkPlan:
     """Cut a file of `total_bytes`: one chunk up to 64,000,000 bytes, else 32,000,000 each, the last with the remainder.
+
+    `chunk_bytes`, from 5,000,000 to 32,000,000, takes the place of the latter, and its double that of the former.
 
     Raises ValueError under 1 byte and above 4 GiB.
     """
     if not 1 <= total_bytes <= MAX_VIDEO_BYTES:
         raise ValueError(f"TikTok takes videos of 1 to {MAX_VIDEO_BYTES} bytes, not {total_bytes}")
-    chunk_size = total_bytes if total_bytes <= SINGLE_CHUNK_BYTES else CHUNK_BYTES
+    single, several = (2 * chunk_bytes, chunk_bytes) if chunk_bytes else (SINGLE_CHUNK_BYTES, CHUNK_BYTES)
+    chunk_size = total_bytes if total_bytes <= single else several
     return ChunkPlan(total_bytes=total_bytes, chunk_size=chunk_size, count=total_bytes // chunk_size)

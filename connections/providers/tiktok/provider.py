@@ -10,7 +10,7 @@ from connections.providers.base import Chunk, ChunkPlan, ChunkReceipt, Explanati
 from connections.providers.tiktok import chunks, explanations, oauth, upload
 from connections.providers.tiktok.client import TikTokClient
 from connections.providers.tiktok.hosts import UploadHosts
-from connections.providers.tiktok.http import READ_TIMEOUT_S, Http
+from connections.providers.tiktok.http import CONNECT_TIMEOUT_S, READ_TIMEOUT_S, Http
 from connections.providers.tiktok.oauth import App, TikTokAuthorizer
 from connections.providers.tiktok.rules import POSTING_RULES, RATE_LIMITS, VIDEO_RULES
 from connections.providers.tiktok.webhooks import TikTokWebhooks
@@ -50,14 +50,22 @@ class TikTokProvider:
     rate_limits = RATE_LIMITS
 
     def __init__(
-        self, app: App, *, pkce: str = "auto", upload_hosts: Iterable[str] = (".tiktokapis.com",)
+        self,
+        app: App,
+        *,
+        pkce: str = "auto",
+        upload_hosts: Iterable[str] = (".tiktokapis.com",),
+        connect_timeout: float = CONNECT_TIMEOUT_S,
+        read_timeout: float = READ_TIMEOUT_S,
+        chunk_bytes: int | None = None,
     ) -> None:
         self._app = app
         self._pkce = pkce
         self._hosts = UploadHosts(upload_hosts, api_url=app.api_url)
-        self._http = Http()
+        self._chunk_bytes = chunk_bytes
+        self._http = Http(connect_timeout=connect_timeout, read_timeout=read_timeout)
         # On a slow line a piece of a chunk may need long, and urllib3 sends under the time-out for connecting.
-        self._upload_http = Http(connect_timeout=READ_TIMEOUT_S)
+        self._upload_http = Http(connect_timeout=read_timeout, read_timeout=read_timeout)
 
     @classmethod
     def from_settings(cls) -> TikTokProvider:
@@ -72,7 +80,15 @@ class TikTokProvider:
             authorize_url=settings.TIKTOK_AUTHORIZE_URL,
             api_url=settings.TIKTOK_API_URL.rstrip("/"),
         )
-        return cls(app, pkce=settings.TIKTOK_PKCE, upload_hosts=settings.TIKTOK_UPLOAD_HOSTS)
+        large = settings.TIKTOK_CHUNK_BYTES >= chunks.CHUNK_BYTES
+        return cls(
+            app,
+            pkce=settings.TIKTOK_PKCE,
+            upload_hosts=settings.TIKTOK_UPLOAD_HOSTS,
+            connect_timeout=settings.TIKTOK_CONNECT_TIMEOUT,
+            read_timeout=settings.TIKTOK_READ_TIMEOUT,
+            chunk_bytes=None if large else settings.TIKTOK_CHUNK_BYTES,
+        )
 
     @property
     def is_configured(self) -> bool:
@@ -129,7 +145,7 @@ class TikTokProvider:
 
     def plan_chunks(self, total_bytes: int) -> ChunkPlan:
         """Return a legal plan. Raises ValueError under 1 byte and above 4 GiB."""
-        return chunks.plan_chunks(total_bytes)
+        return chunks.plan_chunks(total_bytes, chunk_bytes=self._chunk_bytes)
 
     def send_chunk(
         self,
