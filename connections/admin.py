@@ -14,7 +14,7 @@ from django.utils import timezone
 from connections import services
 from connections.cards import permissions_of
 from connections.errors import ProviderError
-from connections.models import SocialConnection
+from connections.models import SocialConnection, WebhookEvent
 from connections.tokens import refresh_now
 
 OPERATOR_REASON = "An operator of this service asks that you reconnect this account."
@@ -194,3 +194,35 @@ class SocialConnectionAdmin(admin.ModelAdmin):
                 outcome, level = f"failed: {error}", messages.ERROR
             self.message_user(request, f"{connection}: {outcome}", level)
             self.log_change(request, connection, outcome[:1].upper() + outcome[1:])
+
+
+@admin.register(WebhookEvent)
+class WebhookEventAdmin(admin.ModelAdmin):
+    """What platforms told us and what came of it. To look at only: an event cannot be made or changed here."""
+
+    list_display = [
+        "received_at",
+        "provider",
+        "name",
+        "kind",
+        "outcome",
+        "account_id",
+        "publish_id",
+        "occurred_at",
+    ]
+    list_filter = ["kind", "outcome", "provider", "name"]
+    search_fields = ["account_id", "publish_id", "post_id"]
+    ordering = ["-received_at"]
+    show_full_result_count = False
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Events come from platforms."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """An event is what was signed."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """A deleted one could be taken a second time."""
+        return False

@@ -10,8 +10,9 @@ from django.utils import timezone
 
 from accounts.models import User
 from connections.crypto import open_sealed
-from connections.models import ConnectionStatus, OAuthRequest, SocialConnection
+from connections.models import ConnectionStatus, OAuthRequest, SocialConnection, WebhookEvent
 from tests.connections.conftest import REVOKE_URL, TOKEN_URL, flat_error, grant
+from tests.connections.webhook_wire import completed, deliver
 
 pytestmark = pytest.mark.django_db
 
@@ -187,3 +188,19 @@ def test_staff_who_may_only_look_has_no_actions(client, acme, make_connection):
 
     row.refresh_from_db()
     assert row.status == ConnectionStatus.ACTIVE
+
+
+def test_webhook_events_are_found_and_stay_as_they_came(operator):
+    deliver(completed("p.wanted"))
+    deliver(completed("p.other"))
+    event = WebhookEvent.objects.get(publish_id="p.wanted")
+    page = "/admin/connections/webhookevent/"
+
+    found = operator.get(page, {"q": "p.wanted"})
+    shown = operator.get(f"{page}{event.pk}/change/")
+
+    assert list(found.context["cl"].result_list) == [event]
+    assert "p.wanted" in text(shown)
+    assert operator.post(f"{page}{event.pk}/change/", {"outcome": "x"}).status_code == 403
+    assert operator.get(f"{page}add/").status_code == 403
+    assert operator.post(f"{page}{event.pk}/delete/", {"post": "yes"}).status_code == 403
