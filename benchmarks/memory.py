@@ -1,7 +1,7 @@
 """How much the worker's memory grows while it uploads: `python -m benchmarks.memory [--size BYTES] [--count N]`.
 
-The real worker of a running demo sends sparse files to the local TikTok, which counts the bytes and keeps none. Growth is
-the peak of the worker's resident memory over what it had before the upload, after one small post as a warm-up.
+The real worker of a running demo sends sparse files to the local TikTok, which counts the bytes and keeps none. Growth
+is the peak of the worker's resident memory over what it had before the upload, after one small post as a warm-up.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The whole demo, started for a measurement in a folder of its own and gone afterwards; and the figures of processes."""
+"""The whole demo, started for a measurement in a folder of its own and gone afterwards; and figures of processes."""
 
 from __future__ import annotations
 
@@ -73,9 +73,8 @@ def running_demo() -> Iterator[Demo]:
 
 
 def _wait_ready(demo: subprocess.Popen[str]) -> str:
-    assert demo.stdout is not None
     deadline = time.monotonic() + READY_SECONDS
-    for line in demo.stdout:
+    for line in demo.stdout or ():
         if line.startswith("ready "):
             return line.split()[1]
         if time.monotonic() > deadline:
@@ -115,4 +114,5 @@ def reset_peak(process: psutil.Process) -> None:
 def machine() -> str:
     """One line on the machine, to stand beside each figure."""
     memory = psutil.virtual_memory().total / 2**30
-    return f"{os.cpu_count()} cores, {memory:.0f} GiB, {platform.system()} {platform.release()}, Python {platform.python_version()}"
+    system = f"{platform.system()} {platform.release()}, Python {platform.python_version()}"
+    return f"{os.cpu_count()} cores, {memory:.0f} GiB, {system}"

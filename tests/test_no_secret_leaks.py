@@ -79,10 +79,9 @@ def _learn_all(secrets: Secrets) -> None:
     for row in SocialConnection.objects.exclude(access_token=""):
         secrets.learn("access token", open_sealed(row, "access_token"))
         secrets.learn("refresh token", open_sealed(row, "refresh_token"))
-    for row in Delivery.objects.exclude(upload_url=""):
-        secrets.learn(
-            "upload token", parse_qs(urlsplit(open_sealed(row, "upload_url")).query)["upload_token"][0]
-        )
+    for delivery in Delivery.objects.exclude(upload_url=""):
+        query = parse_qs(urlsplit(open_sealed(delivery, "upload_url")).query)
+        secrets.learn("upload token", query["upload_token"][0])
 
 
 def _dump_database() -> str:

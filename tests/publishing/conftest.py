@@ -1,4 +1,4 @@
-"""Rows for publishing tests: a connection, a stored video and a delivery, each asking only for what the test cares about."""
+"""Rows for publishing tests: a connection, a stored video, a delivery, each asking only for what the test is about."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The engine against the real sandbox: each delivery ends published exactly once, or in a state that tells the truth."""
+"""The engine against the real sandbox: each delivery ends published once, or in a state that tells the truth."""
 
 from __future__ import annotations
 

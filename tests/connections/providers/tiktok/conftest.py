@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 import responses
@@ -25,7 +26,7 @@ SCOPES = (
 @pytest.fixture
 def make_provider() -> Callable[..., TikTokProvider]:
     def make(*, pkce: str = "auto", upload_hosts: tuple[str, ...] = (".tiktokapis.com",), **changes: object):
-        app = {
+        app: dict[str, Any] = {
             "client_key": "aw123",
             "client_secret": CLIENT_SECRET,
             "redirect_uri": "https://app.example.com/connections/tiktok/callback/",
