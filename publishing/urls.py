@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from publishing import action_views, composer_views, media_views, views
+from publishing import action_views, composer_views, health_views, media_views, views
 
 app_name = "publishing"
 
@@ -25,6 +25,8 @@ urlpatterns = [
         action_views.delivery_posted,
         name="delivery_posted",
     ),
+    path("w/<slug:slug>/health/", health_views.workspace_health, name="health"),
+    path("operations/health/", health_views.operations, name="operations"),
     path("w/<slug:slug>/videos/<uuid:video_id>/file/", media_views.video_file, name="video_file"),
     path("w/<slug:slug>/videos/<uuid:video_id>/poster/", media_views.video_poster, name="video_poster"),
 ]

@@ -1,0 +1,117 @@
+"""How well publishing works, on a page: for the members of a workspace, and for operators over all of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+
+from accounts.models import Workspace
+from accounts.tenancy import require_membership
+from connections.keys import key_health
+from publishing import health
+from publishing.states import HoldReason
+
+POLL_SECONDS = 5
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One sentence on what is wrong, how bad it is (an alert's tone), and what to do."""
+
+    tone: str
+    title: str
+    advice: str
+
+
+@never_cache
+@require_safe
+def workspace_health(request: HttpRequest, slug: str) -> HttpResponse:
+    """Show any member how the workspace's publishing stands; htmx gets the part that changes."""
+    workspace = require_membership(request, slug).workspace
+    return _answer(request, "publishing/health.html", "publishing/_health.html", _figures(workspace))
+
+
+@never_cache
+@require_safe
+def operations(request: HttpRequest) -> HttpResponse:
+    """Show operators how everything stands; htmx gets the part that changes. Raises PermissionDenied to others."""
+    if not request.user.is_staff:
+        raise PermissionDenied("This page is for operators.")
+    context = _figures(None) | {"emails": health.count_emails(), "for_operators": True}
+    if not request.htmx:
+        context["keys"] = key_health()  # reads every sealed value's head: not every few seconds
+    return _answer(request, "publishing/operations.html", "publishing/_health.html", context)
+
+
+def _answer(request: HttpRequest, whole: str, part: str, context: dict[str, Any]) -> HttpResponse:
+    return render(request, part if request.htmx else whole, context)
+
+
+def _figures(workspace: Workspace | None) -> dict[str, Any]:
+    services, queue = health.read_services(), health.measure_queue(workspace)
+    held = health.count_held(workspace)
+    lost = list(health.lost_connections(workspace)[: health.LISTED])
+    return {
+        "services": services,
+        "queue": queue,
+        "states": health.count_states(workspace).items(),
+        "held": held.items(),
+        "troubles": health.find_troubles(workspace),
+        "errors": health.count_errors(workspace),
+        "lost": lost,
+        "ending": health.ending_connections(workspace)[: health.LISTED],
+        "findings": find_faults(services, queue, unconfirmed=held[HoldReason.UNCONFIRMED], lost=len(lost)),
+        "poll_seconds": POLL_SECONDS,
+    }
+
+
+def find_faults(
+    services: health.Services, queue: health.Queue, *, unconfirmed: int, lost: int
+) -> list[Finding]:
+    """Say what is wrong, the worst first; an empty list means that all moves. `lost`: connections to reconnect."""
+    safe = "No post is lost: all go on by themselves as soon as it runs again."
+    found = []
+    if not services.redis_is_up:
+        found.append(
+            Finding("danger", "The queue does not answer", f"An operator has to look at Redis. {safe}")
+        )
+    elif not services.fresh_workers:
+        found.append(Finding("danger", "No worker is running", f"An operator has to start one. {safe}"))
+    elif not services.dispatcher_is_fresh:
+        found.append(
+            Finding(
+                "danger",
+                "The dispatcher is silent",
+                f"Nothing looks for what is due: an operator has to look at the beat process. {safe}",
+            )
+        )
+    if queue.stuck_count:
+        found.append(
+            Finding(
+                "warning",
+                f"{_count(queue.stuck_count, 'post waits', 'posts wait')} longer than usual",
+                "The workers are too few for what is due, or one of them hangs.",
+            )
+        )
+    if unconfirmed:
+        found.append(
+            Finding(
+                "warning",
+                f"{_count(unconfirmed, 'post', 'posts')} may be published or not",
+                "Look at the profile: if it is there, mark it as posted; if not, send it again.",
+            )
+        )
+    if lost:
+        words = _count(lost, "account needs", "accounts need")
+        found.append(Finding("warning", f"{words} reconnecting", "Posts to it wait until that is done."))
+    return found
+
+
+def _count(number: int, one: str, many: str) -> str:
+    return f"{number} {one if number == 1 else many}"
