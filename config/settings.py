@@ -245,6 +245,17 @@ if TIKTOK_PKCE not in {"auto", "on", "off"}:
     raise ImproperlyConfigured(f"TIKTOK_PKCE is {TIKTOK_PKCE!r}; it must be auto, on or off.")
 # Hosts that an upload may be sent to: a leading dot allows every host below. The API's own host is always allowed.
 TIKTOK_UPLOAD_HOSTS: list[str] = env.list("TIKTOK_UPLOAD_HOSTS", default=[".tiktokapis.com"])
+# Where TikTok may fetch files of ours: the beginning of such an address, verified at TikTok. Empty: files are uploaded.
+TIKTOK_PULL_URL_PREFIX = env.str("TIKTOK_PULL_URL_PREFIX", default="").strip()
+if TIKTOK_PULL_URL_PREFIX:
+    _pull, _api = urlsplit(TIKTOK_PULL_URL_PREFIX), urlsplit(TIKTOK_API_URL)
+    _is_local = all(one.scheme == "http" and one.hostname in {"127.0.0.1", "localhost"} for one in (_pull, _api))
+    if not _pull.hostname or _pull.query or _pull.fragment or not _pull.path.endswith("/media/pull/"):
+        raise ImproperlyConfigured("TIKTOK_PULL_URL_PREFIX must look like https://broadside.example.com/media/pull/")
+    if _pull.scheme != "https" and not _is_local:
+        raise ImproperlyConfigured("TIKTOK_PULL_URL_PREFIX must begin with https://; TikTok fetches from nowhere else.")
+    if _pull.hostname not in ALLOWED_HOSTS:
+        ALLOWED_HOSTS.append(_pull.hostname)
 # Seconds for making a connection, and for each wait for an answer.
 TIKTOK_CONNECT_TIMEOUT = env.float("TIKTOK_CONNECT_TIMEOUT", default=5.0)
 TIKTOK_READ_TIMEOUT = env.float("TIKTOK_READ_TIMEOUT", default=20.0)

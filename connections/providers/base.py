@@ -66,9 +66,14 @@ class PublishMode(StrEnum):
 
 @dataclass(frozen=True)
 class PublishOptions:
-    """What the creator chose for one direct post. Inbox drafts take none of it."""
+    """What the creator chose for one post. A video's draft takes none of it, a photo post's draft only the texts.
+
+    `title`, `adds_music` and `cover_index` (from 0) are for photo posts, whose `caption` is the description below the
+    title; duet, stitch and `cover_timestamp_ms` are for videos.
+    """
 
     caption: str = ""
+    title: str = ""
     privacy_level: str = ""
     allow_comment: bool = False
     allow_duet: bool = False
@@ -77,6 +82,8 @@ class PublishOptions:
     is_paid_partnership: bool = False
     is_ai_generated: bool = False
     cover_timestamp_ms: int | None = None
+    adds_music: bool = False
+    cover_index: int = 0
 
 
 @dataclass(frozen=True)
@@ -217,6 +224,19 @@ class VideoRules:
 
 
 @dataclass(frozen=True)
+class PhotoRules:
+    """Which photos a platform takes. Formats by their usual short names, sides in pixels, lengths as the platform counts."""
+
+    formats: tuple[str, ...]
+    max_count: int
+    max_bytes: int
+    max_short_side_px: int
+    max_long_side_px: int
+    title_limit: int
+    description_limit: int
+
+
+@dataclass(frozen=True)
 class ConsentText:
     """A sentence to be shown beside the publish button: `opening`, then the links, joined by "and", and a full stop."""
 
@@ -329,6 +349,16 @@ class Client(Protocol):
 
     def start_upload(self, *, mode: PublishMode, plan: ChunkPlan, options: PublishOptions) -> PublishJob: ...
 
+    def start_pull(self, *, mode: PublishMode, video_url: str, options: PublishOptions) -> PublishJob:
+        """Have the platform fetch a video. Unlike `start_upload` it must not be repeated blindly: this is the post."""
+        ...
+
+    def start_photos(
+        self, *, mode: PublishMode, photo_urls: Sequence[str], options: PublishOptions
+    ) -> PublishJob:
+        """Have the platform fetch photos, in this order. Must not be repeated blindly either."""
+        ...
+
     def fetch_status(self, publish_id: str) -> PublishStatus: ...
 
     def cancel(self, publish_id: str) -> None: ...
@@ -351,6 +381,7 @@ class Provider(Protocol):
     max_video_bytes: int
     rate_limits: Mapping[Operation, RateLimit]
     video_rules: VideoRules
+    photo_rules: PhotoRules
     posting_rules: PostingRules
 
     @property
@@ -361,6 +392,11 @@ class Provider(Protocol):
 
     @property
     def redirect_uri(self) -> str: ...
+
+    @property
+    def pull_url_prefix(self) -> str:
+        """Where the platform may fetch media of ours, "" if the operator has not proven any address to be ours."""
+        ...
 
     @property
     def requested_scopes(self) -> tuple[str, ...]: ...

@@ -12,7 +12,7 @@ from connections.providers.tiktok.client import TikTokClient
 from connections.providers.tiktok.hosts import UploadHosts
 from connections.providers.tiktok.http import CONNECT_TIMEOUT_S, READ_TIMEOUT_S, Http
 from connections.providers.tiktok.oauth import App, TikTokAuthorizer
-from connections.providers.tiktok.rules import POSTING_RULES, RATE_LIMITS, VIDEO_RULES
+from connections.providers.tiktok.rules import PHOTO_RULES, POSTING_RULES, RATE_LIMITS, VIDEO_RULES
 from connections.providers.tiktok.webhooks import TikTokWebhooks
 
 
@@ -46,6 +46,7 @@ class TikTokProvider:
     caption_limit = 2200
     max_video_bytes = chunks.MAX_VIDEO_BYTES
     video_rules = VIDEO_RULES
+    photo_rules = PHOTO_RULES
     posting_rules = POSTING_RULES
     rate_limits = RATE_LIMITS
 
@@ -58,11 +59,13 @@ class TikTokProvider:
         connect_timeout: float = CONNECT_TIMEOUT_S,
         read_timeout: float = READ_TIMEOUT_S,
         chunk_bytes: int | None = None,
+        pull_url_prefix: str = "",
     ) -> None:
         self._app = app
         self._pkce = pkce
         self._hosts = UploadHosts(upload_hosts, api_url=app.api_url)
         self._chunk_bytes = chunk_bytes
+        self._pull_url_prefix = pull_url_prefix
         self._http = Http(connect_timeout=connect_timeout, read_timeout=read_timeout)
         # On a slow line a piece of a chunk may need long, and urllib3 sends under the time-out for connecting.
         self._upload_http = Http(connect_timeout=read_timeout, read_timeout=read_timeout)
@@ -88,6 +91,7 @@ class TikTokProvider:
             connect_timeout=settings.TIKTOK_CONNECT_TIMEOUT,
             read_timeout=settings.TIKTOK_READ_TIMEOUT,
             chunk_bytes=None if large else settings.TIKTOK_CHUNK_BYTES,
+            pull_url_prefix=settings.TIKTOK_PULL_URL_PREFIX,
         )
 
     @property
@@ -108,6 +112,14 @@ class TikTokProvider:
     def redirect_uri(self) -> str:
         """Where TikTok sends people back to; registered with TikTok letter by letter."""
         return self._app.redirect_uri
+
+    @property
+    def pull_url_prefix(self) -> str:
+        """Where TikTok may fetch media of ours, "" if no domain or prefix was verified at TikTok.
+
+        Source: https://developers.tiktok.com/doc/content-posting-api-media-transfer-guide
+        """
+        return self._pull_url_prefix
 
     @property
     def requested_scopes(self) -> tuple[str, ...]:

@@ -6,7 +6,14 @@ from collections.abc import Mapping
 from datetime import timedelta
 from types import MappingProxyType
 
-from connections.providers.base import ConsentText, Operation, PostingRules, RateLimit, VideoRules
+from connections.providers.base import (
+    ConsentText,
+    Operation,
+    PhotoRules,
+    PostingRules,
+    RateLimit,
+    VideoRules,
+)
 
 VIDEO_RULES = VideoRules(
     containers=("mp4", "mov", "webm"),
@@ -17,6 +24,18 @@ VIDEO_RULES = VideoRules(
     max_side_px=4096,
 )
 """Source: https://developers.tiktok.com/doc/content-posting-api-media-transfer-guide"""
+
+PHOTO_RULES = PhotoRules(
+    formats=("jpeg", "webp"),
+    max_count=35,
+    max_bytes=20_000_000,
+    max_short_side_px=1080,
+    max_long_side_px=1920,
+    title_limit=90,
+    description_limit=4000,
+)
+"""Sources: https://developers.tiktok.com/doc/content-posting-api-media-transfer-guide ("Maximum 1080p", 20 MB)
+https://developers.tiktok.com/doc/content-posting-api-reference-photo-post"""
 
 _MUSIC = ("Music Usage Confirmation", "https://www.tiktok.com/legal/page/global/music-usage-confirmation/en")
 _BRANDED = ("Branded Content Policy", "https://www.tiktok.com/legal/page/global/bc-policy/en")
