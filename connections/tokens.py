@@ -18,6 +18,7 @@ from django.db.models import F, Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from config.faultpoints import reached
 from connections.crypto import DecryptionError, open_sealed, seal
 from connections.errors import (
     AuthorizationError,
@@ -212,6 +213,7 @@ def _request_refresh(connection: SocialConnection) -> TokenGrant:
     grant = provider_for(connection.provider).authorizer().refresh(refresh_token=refresh_token)
     if grant.account_id != connection.provider_account_id:
         raise ResponseError("The refresh answered with the tokens of another account")
+    reached("refresh answered")
     return grant
 
 

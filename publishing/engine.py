@@ -11,8 +11,9 @@ import uuid
 from datetime import timedelta
 
 from django.conf import settings
-from django.utils import timezone
+from django.db import connection as database
 
+from config.faultpoints import reached
 from connections.errors import (
     AuthorizationError,
     CapError,
@@ -24,7 +25,7 @@ from connections.errors import (
 )
 from connections.limits import LocalLimitError
 from connections.providers import provider_for
-from publishing import ending, polling, preparing, sending
+from publishing import ending, leaving, polling, preparing, sending
 from publishing.attempts import note
 from publishing.backoff import CAP_PATIENCE, CAP_WAIT, MAX_DEATHS, MAX_TRIES, limit_wait, retry_wait
 from publishing.blocks import FileChangedError
@@ -42,8 +43,10 @@ def advance_delivery(delivery_id: uuid.UUID) -> str:
     delivery = Delivery.objects.claim(delivery_id, lease=settings.DELIVERY_LEASE)
     if delivery is None:
         return "not free"
+    reached("claimed")
     try:
-        return _work(delivery)
+        with leaving.in_hand(delivery):
+            return _work(delivery)
     except StaleTransitionError:
         ending.log_outcome(delivery, "lost the lease")
         return "lost"
@@ -72,6 +75,7 @@ def _step(delivery: Delivery, *, resumed: bool) -> str | None:
     match delivery.state:
         case DeliveryState.SCHEDULED:
             preparing.begin(delivery)
+            reached("begun")
             return None
         case DeliveryState.PREPARING:
             return preparing.prepare(delivery)
@@ -113,7 +117,7 @@ def _recover(delivery: Delivery, error: ProviderError) -> str:
             return _hold_for_operator(delivery, error)
         case JobNotFoundError():  # a job's status may be unknown for a moment after its start
             return _try_again(delivery, error)
-        case RejectedError() if delivery.state != DeliveryState.PROCESSING:
+        case RejectedError() if not delivery.may_be_posted:
             return ending.fail(delivery, code=error.code, log_id=error.log_id)
         case _:
             return _try_again(delivery, error)
@@ -131,14 +135,8 @@ def _recover_after_end(delivery: Delivery, error: ProviderError) -> str:
 def _try_again(delivery: Delivery, error: ProviderError) -> str:
     name = ending.platform(delivery)
     if delivery.tries >= MAX_TRIES:
-        if delivery.state == DeliveryState.PROCESSING:
-            return ending.hold(
-                delivery,
-                HoldReason.UNCONFIRMED,
-                message=f"All bytes are with {name}, but it no longer answers what became of the video.",
-                next_step=f"Look at the {name} profile: if it is there, mark it as posted; if not, send it again.",
-                error=error,
-            )
+        if delivery.may_be_posted:
+            return _hold_unconfirmed(delivery, error)
         return ending.fail(
             delivery,
             code=error.code or "unreachable",
@@ -155,8 +153,19 @@ def _try_again(delivery: Delivery, error: ProviderError) -> str:
     )
 
 
+def _hold_unconfirmed(delivery: Delivery, error: ProviderError | None = None) -> str:
+    name = ending.platform(delivery)
+    return ending.hold(
+        delivery,
+        HoldReason.UNCONFIRMED,
+        message=f"All bytes went to {name}, but it does not answer what became of the video.",
+        next_step=f"Look at the {name} profile: if it is there, mark it as posted; if not, send it again.",
+        error=error,
+    )
+
+
 def _wait_for_cap(delivery: Delivery, error: CapError) -> str:
-    if timezone.now() - delivery.state_changed_at > CAP_PATIENCE:
+    if delivery.age > CAP_PATIENCE:
         return ending.fail(delivery, code=error.code, log_id=error.log_id)
     message = provider_for(delivery.connection.provider).explain(error.code).message
     return ending.wait(delivery, error.wait or CAP_WAIT, error=error, message=message)
@@ -185,6 +194,8 @@ def _file_gone(delivery: Delivery) -> str:
 
 def _survive(delivery: Delivery, error: Exception) -> str:
     """An error that nobody foresaw: note its kind (never its text, which may hold anything) and try later."""
+    if not database.in_atomic_block:
+        database.close_if_unusable_or_obsolete()  # a database that restarted needs a new connection
     try:
         note(delivery, "engine", f"unexpected {type(error).__name__}")
         if delivery.tries >= MAX_TRIES:
@@ -196,6 +207,8 @@ def _survive(delivery: Delivery, error: Exception) -> str:
 
 
 def _give_up_on_killer(delivery: Delivery) -> str:
+    if delivery.may_be_posted:
+        return _hold_unconfirmed(delivery)
     return ending.hold(
         delivery,
         HoldReason.CONFIGURATION,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 import uuid
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Self
 
 from django.conf import settings
@@ -71,11 +72,20 @@ class Video(TenantModel):
         return None if self.duration_ms is None else timedelta(milliseconds=self.duration_ms)
 
 
+class PostKind(models.TextChoices):
+    """What a post shows."""
+
+    VIDEO = "video", "Video"
+    PHOTO = "photo", "Photos"
+
+
 class Post(TenantModel):
-    """What a creator wants published."""
+    """What a creator wants published: one video, or photos. Of photos the caption is the text below the title."""
 
     workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE, related_name="posts")
-    video = models.ForeignKey(Video, on_delete=models.PROTECT, related_name="posts")
+    kind = models.CharField(max_length=5, choices=PostKind, default=PostKind.VIDEO)
+    video = models.ForeignKey(Video, on_delete=models.PROTECT, null=True, blank=True, related_name="posts")
+    title = models.CharField(max_length=90, blank=True, help_text="Of photos only.")
     caption = models.TextField(blank=True)
     scheduled_at = models.DateTimeField(null=True, blank=True, help_text="Empty: publish at once.")
     created_by = models.ForeignKey(
@@ -90,12 +100,64 @@ class Post(TenantModel):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(name="post_one_per_submission", fields=["workspace", "submission_key"])
+            models.UniqueConstraint(name="post_one_per_submission", fields=["workspace", "submission_key"]),
+            models.CheckConstraint(
+                name="post_kind_fits_video",
+                condition=Q(kind="video", video__isnull=False) | Q(kind="photo", video__isnull=True),
+            ),
         ]
         indexes = [models.Index(name="post_newest_first", fields=["workspace", "-created_at"])]
 
     def __str__(self) -> str:
-        return self.caption[:60] or f"Post of {self.created_at:%Y-%m-%d %H:%M}"
+        return (self.title or self.caption)[:60] or f"Post of {self.created_at:%Y-%m-%d %H:%M}"
+
+    @property
+    def is_photo(self) -> bool:
+        """Whether it shows photos."""
+        return self.kind == PostKind.PHOTO
+
+    @property
+    def name(self) -> str:
+        """What to call it: the first words that somebody gave it."""
+        return self.title or self.caption or (self.video.original_name if self.video else "Photos")
+
+
+def photo_path(photo: Photo, filename: str) -> str:
+    """Return where a photo's file is stored: by workspace and id, never under a name that a person chose."""
+    suffix = filename.rsplit(".", 1)[-1].lower()
+    return f"photos/{photo.workspace_id}/{photo.pk}.{suffix if suffix in {'jpg', 'webp'} else 'jpg'}"
+
+
+class Photo(TenantModel):
+    """One picture of a photo post, at its `position` (from 0). One without a post waits for its form to be sent."""
+
+    workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE, related_name="photos")
+    post = models.ForeignKey(Post, on_delete=models.CASCADE, null=True, blank=True, related_name="photos")
+    position = models.PositiveSmallIntegerField(default=0)
+    file = models.FileField(upload_to=photo_path, max_length=200)
+    original_name = models.CharField(max_length=255)
+    content_type = models.CharField(max_length=40)
+    total_bytes = models.BigIntegerField()
+    sha256 = models.CharField(max_length=64)
+    width = models.PositiveIntegerField()
+    height = models.PositiveIntegerField()
+    uploaded_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(name="photo_not_empty", condition=Q(total_bytes__gt=0)),
+            models.UniqueConstraint(
+                name="photo_one_per_position",
+                fields=["post", "position"],
+                condition=Q(post__isnull=False),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.original_name
 
 
 class DeliveryQuerySet(models.QuerySet["Delivery"]):
@@ -119,7 +181,11 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
                 lease_token=token, lease_until=Now() + lease, rung_at=None, claim_count=F("claim_count") + 1
             )
         )
-        return self.select_related("post__video", "connection", "workspace").get(pk=pk) if taken else None
+        if not taken:
+            return None
+        row = self.select_related("post__video", "connection", "workspace").annotate(read_at=Now()).get(pk=pk)
+        row.read_tick = time.monotonic()
+        return row
 
 
 class Delivery(TenantModel):
@@ -166,10 +232,18 @@ class Delivery(TenantModel):
     committed_at = models.DateTimeField(
         null=True, blank=True, help_text="When the last byte went out: from here on it cannot be canceled."
     )
+    pull_requested_at = models.DateTimeField(
+        null=True,
+        blank=True,
+        help_text="When the platform was asked to fetch the files; written before that. It may be posted since.",
+    )
     published_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
     objects = DeliveryQuerySet.as_manager()
+
+    read_at: datetime  # of a claimed row: the database's time at the claim, and our monotonic clock's
+    read_tick: float
 
     class Meta:
         verbose_name_plural = "deliveries"
@@ -201,7 +275,7 @@ class Delivery(TenantModel):
     @property
     def publish_options(self) -> PublishOptions:
         """What the creator chose, as the provider takes it."""
-        return PublishOptions(caption=self.post.caption, **self.options)
+        return PublishOptions(caption=self.post.caption, title=self.post.title, **self.options)
 
     @property
     def publish_mode(self) -> PublishMode:
@@ -212,6 +286,21 @@ class Delivery(TenantModel):
     def is_open(self) -> bool:
         """Whether it is not at an end yet."""
         return self.state in OPEN
+
+    @property
+    def may_be_posted(self) -> bool:
+        """Whether the last byte may be with the platform, so that only its word may say that nothing was posted."""
+        return (
+            self.state == DeliveryState.PROCESSING
+            or self.committed_at is not None
+            or self.pull_requested_at is not None
+        )
+
+    @property
+    def age(self) -> timedelta:
+        """How long a claimed row has been in its state, by the database's clock: this machine's may be wrong."""
+        now = self.read_at + timedelta(seconds=time.monotonic() - self.read_tick)
+        return max(now - self.state_changed_at, timedelta(0))
 
     def may_become(self, state: DeliveryState) -> bool:
         """Whether the graph has an edge from here to `state`."""

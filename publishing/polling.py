@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 from django.db.models import F
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from config.faultpoints import reached
 from connections import webhooks
 from connections.clients import call
 from connections.errors import ProviderError
@@ -37,6 +39,7 @@ def poll(delivery: Delivery) -> str | None:
     """Ask once; follow what the answer says, or wait for the next question."""
     started_at = timezone.now()
     status = ask(delivery)
+    reached("status answered")
     note_status(delivery, status, started_at=started_at)
     if status.phase is PublishPhase.PUBLISHED:
         return _published(delivery, status)
@@ -56,7 +59,7 @@ def await_post_id(delivery: Delivery) -> str | None:
         delivery.release(wake_in=None, platform_post_ids=known, claim_count=0, tries=0)
         ending.log_outcome(delivery, "post id arrived", post_id=known[-1])
         return "post id arrived"
-    if _age(delivery) > POST_ID_PATIENCE:
+    if delivery.age > POST_ID_PATIENCE:
         delivery.release(wake_in=None, claim_count=0)
         return "no post id"
     delivery.release(wake_in=_next_question(delivery), claim_count=0, tries=0)
@@ -70,7 +73,7 @@ def await_creator(delivery: Delivery) -> str | None:
         return _published(delivery, status)
     if status.phase is PublishPhase.FAILED:
         return refuse(delivery, status)
-    if _age(delivery) > STATUS_PATIENCE:
+    if delivery.age > STATUS_PATIENCE:
         delivery.release(wake_in=None, claim_count=0)
         return "draft left alone"
     delivery.release(
@@ -125,10 +128,12 @@ def _forget_job(delivery: Delivery) -> None:
         upload_expires_at=None,
         sent_bytes=0,
         committed_at=None,
+        pull_requested_at=None,
     )
 
 
 def _published(delivery: Delivery, status: PublishStatus) -> str:
+    reached("before published")
     expects_id = not status.post_ids and _will_be_public(delivery)
     advance_and_tell(
         delivery,
@@ -138,6 +143,7 @@ def _published(delivery: Delivery, status: PublishStatus) -> str:
         **_cleared(),
         **(ending.stopped() | {"wake_at": Now() + scaled(timedelta(seconds=2)) if expects_id else None}),
     )
+    reached("published")
     ending.log_outcome(delivery, "published", publish_id=delivery.publish_id, log_id=status.log_id)
     return "published"
 
@@ -153,7 +159,7 @@ def _in_inbox(delivery: Delivery) -> str:
     return "in inbox"
 
 
-def _cleared() -> dict[str, str]:
+def _cleared() -> dict[str, Any]:
     return {"reason_code": "", "reason_log_id": "", "reason_message": "", "reason_next_step": ""}
 
 
@@ -164,7 +170,7 @@ def _will_be_public(delivery: Delivery) -> bool:
 
 
 def _ask_later(delivery: Delivery, *, patience: timedelta) -> str:
-    if _age(delivery) > patience:
+    if delivery.age > patience:
         name = ending.platform(delivery)
         return ending.hold(
             delivery,
@@ -184,8 +190,4 @@ def _ask_later(delivery: Delivery, *, patience: timedelta) -> str:
 
 def _next_question(delivery: Delivery) -> timedelta:
     told = webhooks.are_arriving(delivery.connection.provider)
-    return status_wait(_age(delivery), has_webhooks=told)
-
-
-def _age(delivery: Delivery) -> timedelta:
-    return max(timezone.now() - delivery.state_changed_at, timedelta(0))
+    return status_wait(delivery.age, has_webhooks=told)

@@ -7,6 +7,7 @@ from datetime import timedelta
 from django.db.models import F
 from django.db.models.functions import Now
 
+from config.faultpoints import reached
 from connections.clients import call
 from connections.crypto import seal
 from connections.limits import take
@@ -79,8 +80,11 @@ def _look_at_creator(delivery: Delivery) -> CreatorInfo | None:
     if delivery.publish_mode is PublishMode.INBOX:
         return None
     take(delivery.connection, Operation.CREATOR)
+    reached("before creator_info")
     with attempt(delivery, "creator"):
-        return creator_info_for(delivery.connection, force=True)
+        info = creator_info_for(delivery.connection, force=True)
+    reached("after creator_info")
+    return info
 
 
 def _start_job(delivery: Delivery) -> None:
@@ -91,7 +95,9 @@ def _start_job(delivery: Delivery) -> None:
         return client.start_upload(mode=delivery.publish_mode, plan=plan, options=options)
 
     with announced_attempt(delivery, "start", chunks=plan.count, total_bytes=plan.total_bytes) as row:
+        reached("start announced")
         job = call(delivery.connection, start)
+        reached("start answered")
         row.detail["publish_id"] = job.publish_id
         delivery.advance(
             DeliveryState.UPLOADING,
@@ -111,4 +117,5 @@ def _start_job(delivery: Delivery) -> None:
             reason_message="",
             reason_next_step="",
         )
+    reached("start committed")
     ending.log_outcome(delivery, "started", publish_id=delivery.publish_id, chunks=plan.count)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Iterator
 from datetime import timedelta
@@ -11,6 +10,7 @@ from django.conf import settings
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from config.faultpoints import reached
 from connections.crypto import open_sealed
 from connections.errors import (
     ProviderError,
@@ -31,12 +31,10 @@ from connections.providers.base import (
 from publishing import ending, polling
 from publishing.attempts import attempt, note
 from publishing.blocks import read_blocks
+from publishing.leaving import stopping
 from publishing.models import Delivery, StaleTransitionError
 from publishing.progress import tell_progress
 from publishing.states import DeliveryState
-
-stopping = threading.Event()
-"""Set when this worker was asked to end: running chunks finish, the rest is handed back."""
 
 _TELL_EVERY_S = 0.4
 _LOOK_EVERY_S = 1.5
@@ -84,7 +82,15 @@ def _send_from(delivery: Delivery, plan: ChunkPlan) -> str | None:
             if delivery.state != DeliveryState.UPLOADING:
                 return moved
             continue
-        delivery.record(sent_bytes=chunk.last + 1, tries=0, lease_until=Now() + settings.DELIVERY_LEASE)
+        is_last = chunk.last + 1 == plan.total_bytes
+        reached("last chunk answered" if is_last else "chunk answered")
+        delivery.record(
+            sent_bytes=chunk.last + 1,
+            tries=0,
+            claim_count=1,  # whatever happened before, this claim got on
+            lease_until=Now() + settings.DELIVERY_LEASE,
+        )
+        reached("before finish" if is_last else "chunk recorded")
         if receipt.is_complete and delivery.sent_bytes < plan.total_bytes:
             raise ResponseError(f"Chunk {chunk.index} was answered as if it were the last one")
     finish(delivery)
@@ -101,6 +107,7 @@ def finish(delivery: Delivery) -> None:
         poll_count=0,
         lease_until=Now() + settings.DELIVERY_LEASE,
     )
+    reached("finished")
     ending.log_outcome(delivery, "uploaded", publish_id=delivery.publish_id, bytes=delivery.total_bytes)
 
 
@@ -131,8 +138,12 @@ def _watched_blocks(delivery: Delivery, plan: ChunkPlan, chunk: Chunk) -> Iterat
         if now - looked_at >= _LOOK_EVERY_S:
             _keep_or_stop(delivery)
             looked_at = now
+        if sent > chunk.first:
+            reached("mid chunk")
         if sent + len(block) == plan.total_bytes:
+            reached("before point of no return")
             _commit(delivery)
+            reached("after point of no return")
         yield block
         sent += len(block)
         if now - told_at >= _TELL_EVERY_S:
@@ -150,7 +161,8 @@ def _keep_or_stop(delivery: Delivery) -> None:
 
 def _commit(delivery: Delivery) -> None:
     """Pass the point of no return, unless somebody canceled first. One statement, so that there is no between."""
-    if delivery.committed_at:
+    if delivery.committed_at:  # by an earlier claim; what is left to prove is that the row is still ours
+        delivery.renew(settings.DELIVERY_LEASE)
         return
     ours = Delivery.objects.filter(pk=delivery.pk, lease_token=delivery.lease_token)
     if ours.filter(cancel_requested_at=None).update(

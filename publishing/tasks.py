@@ -11,9 +11,10 @@ import redis
 from celery import shared_task
 from celery.signals import worker_shutting_down
 from django.conf import settings
+from django.utils import timezone
 
 from config import heartbeat
-from publishing import dispatch, engine, sending
+from publishing import dispatch, engine, leaving, videos
 from publishing.models import Delivery
 
 logger = logging.getLogger(__name__)
@@ -35,9 +36,8 @@ def dispatch_deliveries(**_: Any) -> int:
 @shared_task
 def upload_delivery(*, delivery_id: str, **_: Any) -> str:
     """Take one delivery as far as it goes, if this process has a slot free for an upload."""
-    if not _slots.acquire(blocking=False):
-        Delivery.objects.filter(pk=delivery_id).update(rung_at=None)
-        return "no slot"
+    if leaving.stopping.is_set() or not _slots.acquire(blocking=False):
+        return _ring_again(delivery_id)
     try:
         return engine.advance_delivery(uuid.UUID(delivery_id))
     finally:
@@ -45,12 +45,25 @@ def upload_delivery(*, delivery_id: str, **_: Any) -> str:
 
 
 @shared_task
+def clean_up_uploads(**_: Any) -> str:
+    """Remove what uploads left behind."""
+    return str(videos.clean_up_uploads(now=timezone.now()))
+
+
+@shared_task
 def poll_delivery(*, delivery_id: str, **_: Any) -> str:
     """Ask how far one delivery is."""
+    if leaving.stopping.is_set():
+        return _ring_again(delivery_id)
     return engine.advance_delivery(uuid.UUID(delivery_id))
 
 
+def _ring_again(delivery_id: str) -> str:
+    Delivery.objects.filter(pk=delivery_id).update(rung_at=None)
+    return "not now"
+
+
 @worker_shutting_down.connect
-def _hand_back(**_: Any) -> None:
+def _leave(**_: Any) -> None:
     """Let running chunks end and the rest go to another worker."""
-    sending.stopping.set()
+    leaving.leave()

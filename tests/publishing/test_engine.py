@@ -10,7 +10,7 @@ import pytest
 from django.utils import timezone
 
 from connections.models import ConnectionStatus
-from publishing import engine, sending
+from publishing import engine, leaving, sending
 from publishing.backoff import MAX_DEATHS
 from publishing.models import Delivery
 from publishing.states import DeliveryState, HoldReason
@@ -444,14 +444,14 @@ def test_a_worker_that_is_asked_to_end_hands_the_rest_back(
     real = sending._send
 
     def end_during_the_first(*args: object) -> object:
-        sending.stopping.set()
+        leaving.stopping.set()
         return real(*args)
 
     monkeypatch.setattr(sending, "_send", end_during_the_first)
     try:
         assert engine.advance_delivery(delivery.pk) == "handed back"
     finally:
-        sending.stopping.clear()
+        leaving.stopping.clear()
     monkeypatch.setattr(sending, "_send", real)
 
     left = Delivery.objects.get(pk=delivery.pk)

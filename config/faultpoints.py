@@ -1,0 +1,45 @@
+"""Named places at which a test lets this process die, to prove that nothing is lost or doubled there.
+
+`BROADSIDE_DIE_AT=name` ends the process by SIGKILL when it first reaches that place, `name#3` at the third time.
+Without it nothing happens anywhere.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import signal
+
+FAULT_POINTS = (
+    "claimed",
+    "begun",
+    "before creator_info",
+    "after creator_info",
+    "start announced",
+    "start answered",
+    "start committed",
+    "mid chunk",
+    "chunk answered",
+    "chunk recorded",
+    "before point of no return",
+    "after point of no return",
+    "last chunk answered",
+    "before finish",
+    "finished",
+    "status answered",
+    "before published",
+    "published",
+    "refresh answered",
+)
+"""Every place of the engine between two commits, in the order of a delivery's life; then that of a token's refresh."""
+
+_name, _, _nth = os.environ.get("BROADSIDE_DIE_AT", "").partition("#")
+_count = itertools.count(1)
+if _name and _name not in FAULT_POINTS:
+    raise ValueError(f"BROADSIDE_DIE_AT names no fault point: {_name}")
+
+
+def reached(name: str) -> None:
+    """Say that the place `name` was reached: the end of this process if it was chosen to die here."""
+    if name == _name and next(_count) == int(_nth or 1):
+        os.kill(os.getpid(), signal.SIGKILL)
