@@ -192,6 +192,7 @@ def _fresh() -> dict[str, Any]:
         "poll_count": 0,
         "cancel_requested_at": None,
         "committed_at": None,
+        "pull_requested_at": None,
         "platform_post_ids": [],
         **ending.unexplained(),
     }
