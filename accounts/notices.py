@@ -49,8 +49,8 @@ class Message:
     action: str = ""
 
 
-def tell(members: Iterable[Membership], message: Message) -> int:
-    """Write `message` for each of `members`, as their switches say, and return to how many it was new.
+def tell(members: Iterable[Membership], message: Message) -> None:
+    """Write `message` for each of `members`, as their switches say.
 
     Safe to repeat: a person who was told of this event is not told again. Call it in the transaction that makes the
     event true. Members of one workspace; those that switched the kind off are left out.
@@ -62,22 +62,8 @@ def tell(members: Iterable[Membership], message: Message) -> int:
         for member in members
         if (switches := chosen[member.user_id]) != Switches(on_site=False, by_email=False)
     ]
-    return _insert(rows)
-
-
-def _insert(rows: list[Notice]) -> int:
-    """Insert what is not there yet; return how many rows that were."""
-    if not rows:
-        return 0
-    known = set(
-        Notice.objects.filter(key=rows[0].key, user__in=[row.user_id for row in rows]).values_list(
-            "user_id", flat=True
-        )
-    )
-    new = [row for row in rows if row.user_id not in known]
-    # Somebody else may be telling of it at this moment; the unique constraint lets one of us.
-    Notice.objects.bulk_create(new, ignore_conflicts=True)
-    return len(new)
+    if rows:
+        Notice.objects.bulk_create(rows, ignore_conflicts=True)
 
 
 def _row(member: Membership, message: Message, switches: Switches) -> Notice:

@@ -6,6 +6,7 @@ reads few rows, since pages ask every few seconds.
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -149,7 +150,10 @@ def _trouble(delivery: Delivery, words: str, tone: str) -> Trouble:
 
 def _each_once(found: Iterable[Trouble]) -> list[Trouble]:
     """The first word on each delivery: one in processing that nobody asks about is stuck, not slow."""
-    return list({one.delivery.pk: one for one in reversed(list(found))}.values())[::-1]
+    first: dict[uuid.UUID, Trouble] = {}
+    for one in found:
+        first.setdefault(one.delivery.pk, one)
+    return list(first.values())
 
 
 def count_errors(workspace: Workspace | None = None) -> list[ErrorCount]:
