@@ -155,6 +155,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 600.0,
         "options": _BEAT_OPTIONS,
     },
+    "clean-up-uploads": {
+        "task": "publishing.tasks.clean_up_uploads",
+        "schedule": 3600.0,
+        "options": _BEAT_OPTIONS,
+    },
     "beat-heartbeat": {"task": "config.tasks.record_beat", "schedule": 5.0, "options": _BEAT_OPTIONS},
 }
 
@@ -234,12 +239,14 @@ TIKTOK_SCOPES: list[str] = env.list(
     default=[
         "user.info.basic",
         "user.info.profile",
-        "user.info.stats",
-        "video.list",
         "video.upload",
         "video.publish",
     ],
 )
+# Calls a minute and account where TikTok granted others than its usual ones (start=6,creator=20,status=30); 0: no limit.
+TIKTOK_RATE_LIMITS: dict[str, int] = env.dict("TIKTOK_RATE_LIMITS", default={}, cast={"value": int})
+if unknown := set(TIKTOK_RATE_LIMITS) - {"start", "creator", "status"}:
+    raise ImproperlyConfigured(f"TIKTOK_RATE_LIMITS names {', '.join(unknown)}; it knows start, creator and status.")
 TIKTOK_PKCE = env.str("TIKTOK_PKCE", default="auto")
 if TIKTOK_PKCE not in {"auto", "on", "off"}:
     raise ImproperlyConfigured(f"TIKTOK_PKCE is {TIKTOK_PKCE!r}; it must be auto, on or off.")
@@ -249,11 +256,17 @@ TIKTOK_UPLOAD_HOSTS: list[str] = env.list("TIKTOK_UPLOAD_HOSTS", default=[".tikt
 TIKTOK_PULL_URL_PREFIX = env.str("TIKTOK_PULL_URL_PREFIX", default="").strip()
 if TIKTOK_PULL_URL_PREFIX:
     _pull, _api = urlsplit(TIKTOK_PULL_URL_PREFIX), urlsplit(TIKTOK_API_URL)
-    _is_local = all(one.scheme == "http" and one.hostname in {"127.0.0.1", "localhost"} for one in (_pull, _api))
+    _is_local = all(
+        one.scheme == "http" and one.hostname in {"127.0.0.1", "localhost"} for one in (_pull, _api)
+    )
     if not _pull.hostname or _pull.query or _pull.fragment or not _pull.path.endswith("/media/pull/"):
-        raise ImproperlyConfigured("TIKTOK_PULL_URL_PREFIX must look like https://broadside.example.com/media/pull/")
+        raise ImproperlyConfigured(
+            "TIKTOK_PULL_URL_PREFIX must look like https://broadside.example.com/media/pull/"
+        )
     if _pull.scheme != "https" and not _is_local:
-        raise ImproperlyConfigured("TIKTOK_PULL_URL_PREFIX must begin with https://; TikTok fetches from nowhere else.")
+        raise ImproperlyConfigured(
+            "TIKTOK_PULL_URL_PREFIX must begin with https://; TikTok fetches from nowhere else."
+        )
     if _pull.hostname not in ALLOWED_HOSTS:
         ALLOWED_HOSTS.append(_pull.hostname)
 # Seconds for making a connection, and for each wait for an answer.

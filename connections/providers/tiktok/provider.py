@@ -6,13 +6,27 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from urllib.parse import quote, urlsplit
 
-from connections.providers.base import Chunk, ChunkPlan, ChunkReceipt, Explanation, PublishMode
+from connections.providers.base import (
+    Chunk,
+    ChunkPlan,
+    ChunkReceipt,
+    Explanation,
+    Operation,
+    PublishMode,
+    RateLimit,
+)
 from connections.providers.tiktok import chunks, explanations, oauth, upload
 from connections.providers.tiktok.client import TikTokClient
 from connections.providers.tiktok.hosts import UploadHosts
 from connections.providers.tiktok.http import CONNECT_TIMEOUT_S, READ_TIMEOUT_S, Http
 from connections.providers.tiktok.oauth import App, TikTokAuthorizer
-from connections.providers.tiktok.rules import PHOTO_RULES, POSTING_RULES, RATE_LIMITS, VIDEO_RULES
+from connections.providers.tiktok.rules import (
+    PHOTO_RULES,
+    POSTING_RULES,
+    RATE_LIMITS,
+    VIDEO_RULES,
+    rate_limits_from,
+)
 from connections.providers.tiktok.webhooks import TikTokWebhooks
 
 
@@ -48,7 +62,6 @@ class TikTokProvider:
     video_rules = VIDEO_RULES
     photo_rules = PHOTO_RULES
     posting_rules = POSTING_RULES
-    rate_limits = RATE_LIMITS
 
     def __init__(
         self,
@@ -60,12 +73,14 @@ class TikTokProvider:
         read_timeout: float = READ_TIMEOUT_S,
         chunk_bytes: int | None = None,
         pull_url_prefix: str = "",
+        rate_limits: Mapping[Operation, RateLimit] = RATE_LIMITS,
     ) -> None:
         self._app = app
         self._pkce = pkce
         self._hosts = UploadHosts(upload_hosts, api_url=app.api_url)
         self._chunk_bytes = chunk_bytes
         self._pull_url_prefix = pull_url_prefix
+        self.rate_limits = rate_limits
         self._http = Http(connect_timeout=connect_timeout, read_timeout=read_timeout)
         # On a slow line a piece of a chunk may need long, and urllib3 sends under the time-out for connecting.
         self._upload_http = Http(connect_timeout=read_timeout, read_timeout=read_timeout)
@@ -92,6 +107,7 @@ class TikTokProvider:
             read_timeout=settings.TIKTOK_READ_TIMEOUT,
             chunk_bytes=None if large else settings.TIKTOK_CHUNK_BYTES,
             pull_url_prefix=settings.TIKTOK_PULL_URL_PREFIX,
+            rate_limits=rate_limits_from(settings.TIKTOK_RATE_LIMITS),
         )
 
     @property

@@ -65,3 +65,17 @@ RATE_LIMITS: Mapping[Operation, RateLimit] = MappingProxyType(
 https://developers.tiktok.com/doc/content-posting-api-reference-direct-post
 https://developers.tiktok.com/doc/content-posting-api-reference-query-creator-info
 https://developers.tiktok.com/doc/content-posting-api-reference-get-video-status"""
+
+
+def rate_limits_from(amounts: Mapping[str, int]) -> Mapping[Operation, RateLimit]:
+    """Return the limits with other amounts a minute, which TikTok grants on request; 0 means none.
+
+    Raises ValueError for an operation that has no limit. Source: https://developers.tiktok.com/doc/tiktok-api-v2-rate-limit
+    """
+    limits = dict(RATE_LIMITS)
+    for name, amount in amounts.items():
+        if amount:
+            limits[Operation(name)] = RateLimit(amount, _MINUTE)
+        else:
+            limits.pop(Operation(name), None)
+    return MappingProxyType(limits)
