@@ -243,7 +243,7 @@ TIKTOK_SCOPES: list[str] = env.list(
         "video.publish",
     ],
 )
-# Calls a minute and account where TikTok granted others than its usual ones (start=6,creator=20,status=30); 0: no limit.
+# Calls a minute and account where TikTok granted other than its usual ones (start=6,creator=20,status=30); 0: no limit.
 TIKTOK_RATE_LIMITS: dict[str, int] = env.dict("TIKTOK_RATE_LIMITS", default={}, cast={"value": int})
 if unknown := set(TIKTOK_RATE_LIMITS) - {"start", "creator", "status"}:
     raise ImproperlyConfigured(f"TIKTOK_RATE_LIMITS names {', '.join(unknown)}; it knows start, creator and status.")

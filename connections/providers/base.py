@@ -225,7 +225,7 @@ class VideoRules:
 
 @dataclass(frozen=True)
 class PhotoRules:
-    """Which photos a platform takes. Formats by their usual short names, sides in pixels, lengths as the platform counts."""
+    """Which photos a platform takes. Formats by their short names, sides in pixels, lengths as the platform counts."""
 
     formats: tuple[str, ...]
     max_count: int

@@ -129,3 +129,10 @@ def test_ring_on_commit_survives_a_dead_broker(
     assert "broker is down" in caplog.text
     _age_rings(dispatch.RING_AGAIN.total_seconds() + 1)
     assert [ring.delivery_id for ring in dispatch.pick_due()] == [delivery.pk]
+
+
+def test_every_scheduled_task_exists_and_runs(settings):
+    celery_app.loader.import_default_modules()
+
+    for entry in settings.CELERY_BEAT_SCHEDULE.values():
+        celery_app.tasks[entry["task"]]()
