@@ -20,7 +20,7 @@ from django.db.models.functions import Greatest, Now, RowNumber
 from accounts.models import Notice, Workspace
 from config import heartbeat
 from config.heartbeat import Sign
-from connections.models import ConnectionStatus, SocialConnection
+from connections.models import ConnectionStatus, SocialConnection, SocialConnectionQuerySet
 from publishing.models import Attempt, Delivery
 from publishing.states import DeliveryState, HoldReason
 
@@ -182,7 +182,7 @@ def _last_log_ids(rows: QuerySet[Attempt]) -> dict[str, list[str]]:
     return found
 
 
-def _connections_of(workspace: Workspace | None) -> QuerySet[SocialConnection]:
+def _connections_of(workspace: Workspace | None) -> SocialConnectionQuerySet:
     rows = SocialConnection.objects.all()
     return rows if workspace is None else rows.filter(workspace=workspace)
 

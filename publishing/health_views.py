@@ -16,6 +16,7 @@ from accounts.tenancy import require_membership
 from connections.keys import key_health
 from publishing import health
 from publishing.states import HoldReason
+from publishing.views import is_htmx
 
 POLL_SECONDS = 5
 
@@ -44,13 +45,13 @@ def operations(request: HttpRequest) -> HttpResponse:
     if not request.user.is_staff:
         raise PermissionDenied("This page is for operators.")
     context = _figures(None) | {"emails": health.count_emails(), "for_operators": True}
-    if not request.htmx:
+    if not is_htmx(request):
         context["keys"] = key_health()  # reads every sealed value's head: not every few seconds
     return _answer(request, "publishing/operations.html", "publishing/_health.html", context)
 
 
 def _answer(request: HttpRequest, whole: str, part: str, context: dict[str, Any]) -> HttpResponse:
-    return render(request, part if request.htmx else whole, context)
+    return render(request, part if is_htmx(request) else whole, context)
 
 
 def _figures(workspace: Workspace | None) -> dict[str, Any]:

@@ -95,5 +95,9 @@ def _words(delivery: Delivery) -> tuple[NoticeKind, str, str, str]:
 
 
 def _name(delivery: Delivery) -> str:
-    words = " ".join((delivery.post.caption or delivery.post.video.original_name).split())
-    return words if len(words) <= 80 else words[:79] + "…"
+    post = delivery.post
+    words = (
+        post.title or post.caption or (post.video.original_name if post.video else post.get_kind_display())
+    )
+    folded = " ".join(words.split())
+    return folded if len(folded) <= 80 else folded[:79] + "…"
