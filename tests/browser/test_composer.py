@@ -1,0 +1,168 @@
+"""The posting page's script: TikTok's rules between the choices, another account, and a file on its way."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.test_main_job import connect, sign_up, take_sample
+from tests.publishing.films import film
+
+pytestmark = [pytest.mark.browser, pytest.mark.enable_socket, pytest.mark.timeout(240)]
+
+NOT_PRIVATE = "Branded content visibility cannot be set to private."
+INCOMPLETE = "You need to indicate if your content promotes yourself, a third party, or both."
+OWN_LABEL = "Your photo/video will be labeled as 'Promotional content'"
+PAID_LABEL = "Your photo/video will be labeled as 'Paid partnership'"
+
+
+@pytest.fixture(scope="module")
+def signed_in(demo, chromium):
+    """The cookies of a person with two connected accounts, and the workspace's slug."""
+    context = chromium.new_context()
+    page = context.new_page()
+    slug = sign_up(page, demo, name="Rules", email="rules@example.com")
+    connect(page, demo, slug)
+    page.locator('form[action$="/connect/tiktok/"] button').first.click()
+    page.get_by_text("Private account", exact=True).click()
+    page.get_by_role("button", name="Allow").click()
+    expect(page.locator("main")).to_contain_text("Private account")
+    state = context.storage_state()
+    context.close()
+    return state, slug
+
+
+@pytest.fixture
+def composer(demo, signed_in, open_page):
+    state, slug = signed_in
+    page = open_page(storage_state=state)
+    page.goto(f"{demo.url}/w/{slug}/posts/new/")
+    return page
+
+
+def publish_button(page):
+    return page.locator("[data-publish]")
+
+
+def test_a_disclosure_must_be_completed_before_publishing(composer):
+    expect(composer.get_by_text(OWN_LABEL)).to_be_hidden()
+    expect(composer.get_by_label("Your brand")).to_be_hidden()
+
+    composer.get_by_label("This video promotes something").check()
+
+    expect(publish_button(composer)).to_be_disabled()
+    expect(publish_button(composer)).to_have_attribute("title", INCOMPLETE)
+    expect(composer.locator("#composer-publish").get_by_text(INCOMPLETE)).to_be_visible()
+    composer.get_by_label("Your brand").check()
+    expect(publish_button(composer)).to_be_enabled()
+    expect(composer.get_by_text(OWN_LABEL)).to_be_visible()
+
+
+def test_both_kinds_of_promotion_are_labeled_as_the_paid_one(composer):
+    composer.get_by_label("This video promotes something").check()
+    composer.get_by_label("Your brand").check()
+    composer.get_by_label("Branded content").check()
+
+    expect(composer.get_by_text(PAID_LABEL)).to_be_visible()
+    expect(composer.get_by_text(OWN_LABEL)).to_be_hidden()
+    expect(composer.locator(".consent:visible")).to_have_text(
+        "By posting, you agree to TikTok's Branded Content Policy and Music Usage Confirmation."
+    )
+
+
+def test_branded_content_first_takes_only_me_away(composer):
+    composer.get_by_label("This video promotes something").check()
+    composer.get_by_label("Branded content").check()
+
+    only_me = composer.locator('option[value="SELF_ONLY"]')
+    expect(only_me).to_be_disabled()
+    expect(only_me).to_have_attribute("title", NOT_PRIVATE)
+    expect(composer.locator("#privacy-note")).to_be_visible()
+
+
+def test_only_me_first_takes_branded_content_away(composer):
+    composer.get_by_label("Who can see this video").select_option("SELF_ONLY")
+    composer.get_by_label("This video promotes something").check()
+
+    expect(composer.get_by_label("Branded content")).to_be_disabled()
+    expect(composer.locator("[data-paid]")).to_have_attribute("title", NOT_PRIVATE)
+    expect(composer.locator("[data-paid-note]")).to_be_visible()
+
+
+def test_a_draft_hides_the_choices_that_it_does_not_carry(composer):
+    composer.get_by_label("Send to the TikTok inbox").check()
+
+    expect(composer.get_by_label("Who can see this video")).to_be_hidden()
+    expect(composer.get_by_text("Not sent with a draft.")).to_be_visible()
+    expect(publish_button(composer)).to_have_text(re.compile("Send draft"))
+
+
+def test_choosing_another_account_keeps_the_file_and_the_caption(composer, tmp_path):
+    clip = tmp_path / "clip.mp4"
+    clip.write_bytes(film())
+    composer.set_input_files("input[type=file]", clip)
+    composer.locator("#id_caption").fill("typed before")
+
+    composer.get_by_role("link", name="Private account").click()
+
+    expect(composer.locator(".creator-name")).to_have_text("Private account")
+    expect(composer.get_by_label("Duet")).to_be_disabled()
+    expect(composer.get_by_label("Who can see this video")).to_have_value("")
+    expect(composer.locator("#id_caption")).to_have_value("typed before")
+    assert composer.evaluate("document.querySelector('#id_video').files.length") == 1
+
+
+def test_a_file_above_the_limit_is_refused_before_it_is_sent(composer, tmp_path):
+    huge = tmp_path / "huge.mp4"
+    with huge.open("wb") as file:
+        file.truncate(5 * 10**9)  # sparse: takes no room
+
+    composer.set_input_files("input[type=file]", huge)
+
+    expect(composer.locator("[data-video-error]")).to_contain_text(
+        "larger than 4.29 GB, the most that can be sent"
+    )
+    assert composer.evaluate("document.querySelector('#id_video').files.length") == 0
+
+
+def test_a_sending_that_is_canceled_keeps_everything_and_can_be_sent_after_all(composer, film_70mb):
+    line = composer.context.new_cdp_session(composer)
+
+    def set_line(**changes):
+        line.send(
+            "Network.emulateNetworkConditions",
+            {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": 4_000_000}
+            | changes,
+        )
+
+    composer.set_input_files("input[type=file]", film_70mb)
+    composer.locator("#id_caption").fill("worth keeping")
+    composer.get_by_label("Who can see this video").select_option("SELF_ONLY")
+    set_line()
+    publish_button(composer).click()
+    expect(composer.locator("[data-upload-words]")).to_have_text(re.compile(r"[1-9]\d*\.\d of \d+\.\d MB"))
+
+    composer.get_by_role("button", name="Cancel").click()
+
+    expect(composer.locator("[data-upload]")).to_be_hidden()
+    expect(composer.locator("#id_caption")).to_have_value("worth keeping")
+    assert composer.evaluate("document.querySelector('#id_video').files.length") == 1
+    set_line(uploadThroughput=-1)
+    publish_button(composer).click()
+    expect(composer).to_have_url(re.compile(r"/posts/[0-9a-f-]{36}/"), timeout=30_000)
+
+
+def test_what_was_unfolded_stays_unfolded_while_the_page_renews_itself(demo, composer):
+    demo.control("POST", "/faults", {"match": {"endpoint": "upload"}, "action": {"delay": 4.0}})
+    take_sample(composer)
+    composer.get_by_label("Who can see this video").select_option("SELF_ONLY")
+    publish_button(composer).click()
+    expect(composer).to_have_url(re.compile(r"/posts/[0-9a-f-]{36}/"))
+    details = composer.locator("details[id^=ids-]")
+    details.locator("summary").click()
+
+    expect(composer.get_by_role("heading", name="Published on TikTok")).to_be_visible(timeout=60_000)
+
+    expect(details).to_have_attribute("open", "")
