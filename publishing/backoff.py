@@ -23,6 +23,9 @@ CAP_PATIENCE = timedelta(hours=26)
 QUICK_POLLS_FOR = timedelta(seconds=8)
 """A small post is through by then; a webhook would hardly come sooner."""
 
+BYTES_PATIENCE = timedelta(seconds=30)
+"""How long the platform may count fewer bytes than it took before it is sent the missing ones again."""
+
 STATUS_PATIENCE = timedelta(days=7)
 POST_ID_PATIENCE = timedelta(days=2)
 

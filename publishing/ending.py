@@ -44,6 +44,7 @@ def fail(delivery: Delivery, *, code: str, message: str = "", next_step: str = "
         reason_log_id=log_id[:80],
         reason_message=(message or explanation.message)[:400],
         reason_next_step=(next_step or explanation.next_step)[:400],
+        upload_url="",
         **stopped(),
     )
     log_outcome(delivery, "failed", code=code, log_id=log_id)

@@ -33,6 +33,7 @@ ACTIONS = {
     "code",
     "message",
     "delay",
+    "hold",
     "slow_bytes_per_second",
     "drop",
     "after_bytes",

@@ -24,7 +24,7 @@ async def serve(
 ) -> Answer | None:
     """Answer `request` as the rule says; None where no answer got out.
 
-    The request is processed first if the rule keeps the true answer (delay, slow, drop after) or says `process`.
+    The request is processed first if the rule keeps the true answer (delay, hold, slow, drop after) or says `process`.
     """
     action = fault.action
     if delay := action.get("delay"):
@@ -36,6 +36,8 @@ async def serve(
     if drop == "mid_body":
         request.receive = _breaking(request, int(action.get("after_bytes", 1)))
     answer = await process() if drop or action.get("process") or not _replaces(action) else None
+    if hold := action.get("hold"):
+        await asyncio.sleep(hold)
     if drop == "after":
         await reset(request)
         return None

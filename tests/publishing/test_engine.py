@@ -7,6 +7,9 @@ import uuid
 from datetime import timedelta
 
 import pytest
+import redis
+from django.conf import settings as configured
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from connections.models import ConnectionStatus
@@ -43,6 +46,12 @@ def drive(delivery: Delivery, *, until: set[str] | None = None, rounds: int = 20
         if delivery.wake_at is None or (until and delivery.state in until):
             break
     return delivery
+
+
+def forget_windows() -> None:
+    """Let what was counted for the rate limits be long ago."""
+    with redis.Redis.from_url(configured.REDIS_URL) as client:
+        client.flushall()
 
 
 def steps(delivery: Delivery) -> list[tuple[str, str]]:
@@ -468,3 +477,71 @@ def test_the_rate_limit_is_kept_before_tiktok_has_to_refuse(acme, connect, make_
 
     assert outcomes.count("keeps the rate limit") == 2
     assert tiktok.control("GET", "/requests")["rate_limited"] == 0
+
+
+def test_a_chunk_that_was_answered_but_never_arrived_is_sent_again_to_the_same_job(
+    acme, connect, make_delivery, big, small_chunks, tiktok, settings
+):
+    settings.ENGINE_TIME_SCALE = 0.0
+    delivery = make_delivery(acme, connection=connect(acme), video=big(acme), options=PUBLIC)
+    tiktok.fault({"endpoint": "upload", "chunk_index": 2}, {"code": "internal_error"})
+
+    delivery = drive(delivery)
+
+    assert delivery.state == DeliveryState.PUBLISHED
+    assert delivery.job_count == 1
+    assert len(tiktok.posts()) == 1
+
+
+def test_a_refused_upload_url_leads_to_a_new_job(acme, connect, make_delivery, tiktok):
+    delivery = make_delivery(acme, connection=connect(acme), options=PUBLIC)
+    tiktok.fault({"endpoint": "upload"}, {"status": 401, "code": "access_token_invalid"})
+
+    delivery = drive(delivery)
+
+    assert delivery.state == DeliveryState.PUBLISHED
+    assert delivery.job_count == 2
+    assert len(tiktok.posts()) == 1
+
+
+@pytest.mark.parametrize(
+    "action",
+    [
+        pytest.param({"status": 503}, id="silence"),
+        pytest.param({"code": "some_new_code"}, id="an unknown refusal"),
+    ],
+)
+def test_silence_after_the_last_byte_is_never_told_as_not_posted(
+    acme, connect, make_delivery, tiktok, settings, action
+):
+    settings.ENGINE_TIME_SCALE = 0.0
+    delivery = make_delivery(acme, connection=connect(acme), options=PUBLIC)
+    tiktok.fault({"endpoint": "upload"}, {"drop": "after"})
+    tiktok.fault({"endpoint": "status"}, action, times=None)
+    tiktok.settings(rate_limits_on=False)
+
+    for _ in range(60):
+        if drive(delivery, rounds=1).wake_at is None:
+            break
+        forget_windows()
+    delivery.refresh_from_db()
+
+    assert (delivery.state, delivery.hold_reason) == (DeliveryState.HELD, HoldReason.UNCONFIRMED)
+    assert "profile" in delivery.reason_next_step
+    assert len(tiktok.posts()) == 1
+
+
+def test_a_poll_waits_by_the_databases_clock(acme, connect, make_delivery, tiktok, monkeypatch):
+    tiktok.settings(processing_seconds=3600.0)
+    delivery = drive(
+        make_delivery(acme, connection=connect(acme), options=PUBLIC), until={DeliveryState.PROCESSING}
+    )
+    later = timezone.now() + timedelta(days=30)
+    monkeypatch.setattr("django.utils.timezone.now", lambda: later)
+
+    Delivery.objects.filter(pk=delivery.pk).update(wake_at=Now())
+    engine.advance_delivery(delivery.pk)
+
+    delivery.refresh_from_db()
+    assert delivery.state == DeliveryState.PROCESSING
+    assert delivery.wake_at < later - timedelta(days=29)

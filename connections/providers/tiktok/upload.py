@@ -77,7 +77,7 @@ def send_chunk(
 
     If TikTok answers and hangs up before the last block, that answer counts. Blocks of 256 KiB or more are quickest.
 
-    Raises UploadExpiredError (403, 404), UploadRangeError (416), RejectedError, RateLimitError, TransportError;
+    Raises UploadExpiredError (401, 403, 404), UploadRangeError (416), RejectedError, RateLimitError, TransportError;
     ConfigurationError or ResponseError for a URL that is not followed; ValueError for blocks that do not add up to the
     chunk; and whatever `blocks` raises, after closing the connection.
     """
@@ -109,7 +109,7 @@ def _receipt(answer: Answer, chunk: Chunk, total_bytes: int, upload_url: str) ->
 
 def _refusal(answer: Answer, chunk: Chunk, total_bytes: int, upload_url: str) -> ProviderError:
     secrets = _secrets_of(upload_url)
-    if answer.status not in {403, 404, 416}:
+    if answer.status not in {401, 403, 404, 416}:
         return error_from(answer, secrets=secrets)
     refusal = without_secrets(read_refusal(decode_json(answer.body), answer.headers), secrets)
     details = {"code": refusal.code, "log_id": refusal.log_id}
@@ -121,7 +121,8 @@ def _refusal(answer: Answer, chunk: Chunk, total_bytes: int, upload_url: str) ->
             http_status=answer.status,
             **details,
         )
-    words = "The upload URL has expired" if answer.status == 403 else "TikTok does not know this upload"
+    # A 401 speaks of the URL too: a chunk carries no token that could have been refused.
+    words = "TikTok does not know this upload" if answer.status == 404 else "The upload URL has expired"
     return UploadExpiredError(words, http_status=answer.status, **details)
 
 
