@@ -18,6 +18,10 @@ CHANGED = "This post has moved on meanwhile, so nothing was done. This is how it
 CANCEL_WORDS = {
     CancelOutcome.CANCELED: (messages.SUCCESS, "Canceled. Nothing was posted, and nothing will be."),
     CancelOutcome.STOPPING: (messages.INFO, "Stopping: it is canceled before the last part is sent."),
+    CancelOutcome.ASKED: (
+        messages.INFO,
+        "{platform} is asked to stop fetching it. In a moment this page says whether that was in time.",
+    ),
     CancelOutcome.TOO_LATE: (
         messages.WARNING,
         "Too late to cancel: the whole video is with {platform} already. Once it is posted, you can delete it in the "

@@ -246,7 +246,7 @@ class PostAdmin(RecordAdmin):
     @admin.display(description="video")
     def video_link(self, post: Post) -> SafeString:
         """The video, to go to."""
-        return _link(post.video, str(post.video))
+        return _link(post.video, str(post.video)) if post.video else format_html("{}", "photos")
 
 
 @admin.register(Video)

@@ -273,6 +273,13 @@ class Delivery(TenantModel):
         return f"delivery {self.pk} ({self.state})"
 
     @property
+    def video(self) -> Video:
+        """The post's video. Raises ValueError for photos."""
+        if self.post.video is None:
+            raise ValueError(f"delivery {self.pk} has photos, no video")
+        return self.post.video
+
+    @property
     def publish_options(self) -> PublishOptions:
         """What the creator chose, as the provider takes it."""
         return PublishOptions(caption=self.post.caption, title=self.post.title, **self.options)
@@ -293,8 +300,13 @@ class Delivery(TenantModel):
         return (
             self.state == DeliveryState.PROCESSING
             or self.committed_at is not None
-            or self.pull_requested_at is not None
+            or self.is_pulled
         )
+
+    @property
+    def is_pulled(self) -> bool:
+        """Whether the platform was asked to fetch the files, and may have posted them since."""
+        return self.pull_requested_at is not None
 
     @property
     def age(self) -> timedelta:

@@ -16,9 +16,17 @@ from connections.errors import ProviderError
 from connections.limits import take
 from connections.providers import provider_for
 from connections.providers.base import FailureClass, Operation, PublishMode, PublishPhase, PublishStatus
-from publishing import ending
-from publishing.attempts import note_error, note_status
-from publishing.backoff import CAP_WAIT, POST_ID_PATIENCE, STATUS_PATIENCE, retry_wait, scaled, status_wait
+from publishing import ending, pulling
+from publishing.attempts import note, note_error, note_status
+from publishing.backoff import (
+    BYTES_PATIENCE,
+    CAP_WAIT,
+    POST_ID_PATIENCE,
+    STATUS_PATIENCE,
+    retry_wait,
+    scaled,
+    status_wait,
+)
 from publishing.models import Delivery
 from publishing.notifying import advance_and_tell
 from publishing.states import DeliveryState, HoldReason
@@ -37,6 +45,7 @@ def ask(delivery: Delivery) -> PublishStatus:
 
 def poll(delivery: Delivery) -> str | None:
     """Ask once; follow what the answer says, or wait for the next question."""
+    pulling.ask_to_cancel(delivery)
     started_at = timezone.now()
     status = ask(delivery)
     reached("status answered")
@@ -47,7 +56,31 @@ def poll(delivery: Delivery) -> str | None:
         return _in_inbox(delivery)
     if status.phase is PublishPhase.FAILED:
         return refuse(delivery, status)
+    if delivery.is_pulled:
+        delivery.record(sent_bytes=pulling.fetched_bytes(delivery, status))
+    if _misses_bytes(delivery, status):
+        return _send_again(delivery, status)
     return _ask_later(delivery, patience=STATUS_PATIENCE)
+
+
+def _misses_bytes(delivery: Delivery, status: PublishStatus) -> bool:
+    """Whether a chunk that was answered as taken never arrived, for longer than a counter may lag."""
+    if status.phase is not PublishPhase.UPLOADING or status.stored_bytes is None or not delivery.upload_url:
+        return False
+    late = delivery.poll_count >= 3 and delivery.age > scaled(BYTES_PATIENCE)
+    return late and status.stored_bytes < delivery.total_bytes and not _was_sent_again(delivery)
+
+
+def _was_sent_again(delivery: Delivery) -> bool:
+    return delivery.attempts.filter(step="resend", detail__publish_id=delivery.publish_id).exists()
+
+
+def _send_again(delivery: Delivery, status: PublishStatus) -> None:
+    # To the same upload URL: it is still one job, so that it stays one post.
+    note(
+        delivery, "resend", "bytes missing", stored_bytes=status.stored_bytes, publish_id=delivery.publish_id
+    )
+    delivery.advance(DeliveryState.UPLOADING, sent_bytes=status.stored_bytes)
 
 
 def await_post_id(delivery: Delivery) -> str | None:
@@ -138,6 +171,7 @@ def _published(delivery: Delivery, status: PublishStatus) -> str:
     advance_and_tell(
         delivery,
         DeliveryState.PUBLISHED,
+        upload_url="",
         published_at=Now(),
         platform_post_ids=list(status.post_ids),
         **_cleared(),
@@ -152,6 +186,7 @@ def _in_inbox(delivery: Delivery) -> str:
     advance_and_tell(
         delivery,
         DeliveryState.IN_INBOX,
+        upload_url="",
         **_cleared(),
         **(ending.stopped() | {"wake_at": Now() + scaled(timedelta(seconds=5))}),
     )

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
 from connections.providers.base import CreatorInfo, Provider, PublishMode, PublishOptions
 from publishing.containers import CONTAINERS
-from publishing.models import Video
+from publishing.models import Photo, Video
 
 CODEC_LABELS = {
     "h264": "H.264",
@@ -56,6 +56,57 @@ def find_problems(
 def find_file_problems(*, video: Video, provider: Provider) -> list[Problem]:
     """Return what makes the file one that this platform never takes, whichever the account and the options."""
     return list(_file_problems(video, provider))
+
+
+def find_photo_problems(
+    *,
+    photos: Sequence[Photo],
+    provider: Provider,
+    creator: CreatorInfo | None,
+    mode: PublishMode,
+    options: PublishOptions,
+) -> list[Problem]:
+    """As `find_problems`, for a photo post. Its texts go with a draft too; its settings do not."""
+    problems = [*_photo_problems(photos, provider, options), *_text_problems(provider, options)]
+    if mode is PublishMode.DIRECT:
+        problems += _privacy_problems(provider, creator, options)
+        problems += _interaction_problems(creator, options)
+        problems += _disclosure_problems(provider, options)
+    return problems
+
+
+def _photo_problems(
+    photos: Sequence[Photo], provider: Provider, options: PublishOptions
+) -> Iterator[Problem]:
+    rules = provider.photo_rules
+    if not photos:
+        yield Problem("photos", "Choose at least one photo.", "required")
+    elif len(photos) > rules.max_count:
+        yield Problem(
+            "photos",
+            f"These are {len(photos)} photos; {provider.label} takes at most {rules.max_count} in a post. "
+            f"Remove {len(photos) - rules.max_count}.",
+            "too_many_photos",
+        )
+    elif not 0 <= options.cover_index < len(photos):
+        yield Problem("cover", "Choose one of the photos as the cover.", "cover_out_of_range")
+
+
+def _text_problems(provider: Provider, options: PublishOptions) -> Iterator[Problem]:
+    rules = provider.photo_rules
+    table = (
+        ("title", "title", options.title, rules.title_limit),
+        ("caption", "description", options.caption, rules.description_limit),
+    )
+    for field, noun, text, limit in table:
+        length = provider.caption_length(text)
+        if length > limit:
+            yield Problem(
+                field,
+                f"The {noun} has {length:,} of at most {limit:,} characters (most emoji count as 2). "
+                f"Shorten it by {length - limit:,}.",
+                f"{noun}_too_long",
+            )
 
 
 def find_option_problems(

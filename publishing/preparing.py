@@ -14,11 +14,11 @@ from connections.limits import take
 from connections.profiles import creator_info_for
 from connections.providers import provider_for
 from connections.providers.base import Client, CreatorInfo, Operation, PublishJob, PublishMode
-from publishing import ending
+from publishing import ending, pulling
 from publishing.attempts import announced_attempt, attempt
 from publishing.backoff import MAX_JOBS
-from publishing.models import Delivery
-from publishing.preflight import find_problems
+from publishing.models import Delivery, Photo
+from publishing.preflight import Problem, find_photo_problems, find_problems
 from publishing.states import DeliveryState
 
 DEFAULT_UPLOAD_LIFE = timedelta(hours=1)
@@ -36,32 +36,27 @@ def prepare(delivery: Delivery) -> str | None:
 
     Starting a file upload twice is harmless: a job without bytes never becomes a post. Raises ProviderError.
     """
+    if delivery.is_pulled:  # the worker that asked never recorded an answer
+        return pulling.hold_unconfirmed(delivery)
     if delivery.cancel_requested_at:
         return ending.cancel(delivery)
     if not delivery.connection.is_active:
         return ending.hold_for_reconnect(delivery)
     if delivery.job_count >= MAX_JOBS:
         return ending.fail(delivery, code=delivery.reason_code or "internal")
-    video = delivery.post.video
-    if not video.file.storage.exists(str(video.file.name)):
+    media = pulling.media_of(delivery)
+    if not media or not all(one.file.storage.exists(str(one.file.name)) for one in media):
         return ending.fail(
             delivery,
             code="file_missing",
-            message="The video file is no longer in Broadside's storage, so nothing was sent.",
-            next_step="Upload the video again as a new post, or ask your operator to restore the file, then retry.",
+            message="The file is no longer in Broadside's storage, so nothing was sent.",
+            next_step="Upload it again as a new post, or ask your operator to restore the file, then retry.",
         )
     take(delivery.connection, Operation.START)
     creator = _look_at_creator(delivery)
-    provider = provider_for(delivery.connection.provider)
     problems = [
         problem
-        for problem in find_problems(
-            video=video,
-            provider=provider,
-            creator=creator,
-            mode=delivery.publish_mode,
-            options=delivery.publish_options,
-        )
+        for problem in _problems(delivery, creator)
         # Comments turned off since the form was filled in: the platform applies that by itself.
         if problem.code != "interaction_disabled"
     ]
@@ -72,8 +67,29 @@ def prepare(delivery: Delivery) -> str | None:
             message=" ".join(problem.message for problem in problems),
             next_step="Nothing was sent. Create the post again with other choices.",
         )
+    if pulling.is_by_pull(delivery):
+        return pulling.start_pull(delivery)
     _start_job(delivery)
     return None
+
+
+def _problems(delivery: Delivery, creator: CreatorInfo | None) -> list[Problem]:
+    provider = provider_for(delivery.connection.provider)
+    if delivery.post.is_photo:
+        return find_photo_problems(
+            photos=[one for one in pulling.media_of(delivery) if isinstance(one, Photo)],
+            provider=provider,
+            creator=creator,
+            mode=delivery.publish_mode,
+            options=delivery.publish_options,
+        )
+    return find_problems(
+        video=delivery.video,
+        provider=provider,
+        creator=creator,
+        mode=delivery.publish_mode,
+        options=delivery.publish_options,
+    )
 
 
 def _look_at_creator(delivery: Delivery) -> CreatorInfo | None:
@@ -88,7 +104,7 @@ def _look_at_creator(delivery: Delivery) -> CreatorInfo | None:
 
 
 def _start_job(delivery: Delivery) -> None:
-    plan = provider_for(delivery.connection.provider).plan_chunks(delivery.post.video.total_bytes)
+    plan = provider_for(delivery.connection.provider).plan_chunks(delivery.video.total_bytes)
     options = delivery.publish_options
 
     def start(client: Client) -> PublishJob:

@@ -74,7 +74,13 @@ class Panel:
     @property
     def can_cancel(self) -> bool:
         """Whether stopping it still makes sense."""
-        return self.delivery.is_open and self.delivery.cancel_requested_at is None and not self.is_unconfirmed
+        is_too_late = self.delivery.is_pulled and self.delivery.committed_at is not None
+        return (
+            self.delivery.is_open
+            and self.delivery.cancel_requested_at is None
+            and not is_too_late
+            and not self.is_unconfirmed
+        )
 
     @property
     def is_unconfirmed(self) -> bool:
@@ -102,7 +108,8 @@ class Panel:
         """What viewers may do with it."""
         table = (("allow_comment", "comments"), ("allow_duet", "duets"), ("allow_stitch", "stitches"))
         words = [word for name, word in table if self.delivery.options.get(name)]
-        return ", ".join(words).capitalize() or "No comments, duets or stitches"
+        nothing = "No comments" if self.delivery.post.is_photo else "No comments, duets or stitches"
+        return ", ".join(words).capitalize() or nothing
 
     @property
     def labels(self) -> str:
@@ -205,14 +212,37 @@ def _uploading(delivery: Delivery, provider: Provider, now: datetime) -> _Words:
 
 def _processing(delivery: Delivery, provider: Provider, now: datetime) -> _Words:
     since = now - delivery.state_changed_at
-    bar = Bar(f"{provider.label} is processing the video")
+    if delivery.is_pulled and (delivery.sent_bytes < delivery.total_bytes or delivery.cancel_requested_at):
+        return _fetching(delivery, provider)
+    bar = Bar(f"{provider.label} is processing the {_noun(delivery)}")
     sentences = (
         f"All {_megabytes(delivery.total_bytes)} are with {provider.label}, which has been at it for {_span(since)}. "
         f"{_expectation(delivery.total_bytes)}",
     )
+    if delivery.is_pulled and delivery.committed_at:
+        sentences = (
+            "It was too late to cancel. Once it is posted, you can delete it in the app.",
+            *sentences,
+        )
     if delivery.reason_message:
         return _Words(f"{provider.label} is processing", (*sentences, *_reason(delivery)), "warning", bar)
     return _Words(f"{provider.label} is processing", sentences, bar=bar)
+
+
+def _fetching(delivery: Delivery, provider: Provider) -> _Words:
+    """The platform downloads from here; the figures are those that it gave last."""
+    bar = Bar(f"Fetched by {provider.label}", delivery.sent_bytes, delivery.total_bytes)
+    if delivery.cancel_requested_at:
+        asked = f"{provider.label} is asked to stop. In a moment this page says whether that was in time."
+        return _Words("Stopping", (asked,), "warning", bar)
+    sentence = f"{provider.label} downloads the {_noun(delivery)} from here. You can close this page."
+    if delivery.reason_message:
+        return _Words(f"{provider.label} is downloading", (sentence, *_reason(delivery)), "warning", bar)
+    return _Words(f"{provider.label} is downloading", (sentence,), bar=bar)
+
+
+def _noun(delivery: Delivery) -> str:
+    return "photos" if delivery.post.is_photo else "video"
 
 
 def _expectation(total_bytes: int) -> str:
@@ -288,7 +318,8 @@ def _real(links: tuple[Link, ...]) -> tuple[Link, ...]:
 
 def _steps(delivery: Delivery, provider: Provider) -> tuple[Step, ...]:
     end = "In the inbox" if delivery.mode == PublishMode.INBOX.value else "Published"
-    names = ("Preparing", f"Sending to {provider.label}", "Processing", end)
+    way = f"Download by {provider.label}" if delivery.is_pulled else f"Sending to {provider.label}"
+    names = ("Preparing", way, "Processing", end)
     reached = _reached(delivery)
     now = {_S.FAILED: "failed", _S.CANCELED: ""}.get(DeliveryState(delivery.state), "now")
     return tuple(
@@ -301,6 +332,8 @@ def _reached(delivery: Delivery) -> int:
     """Index of the station it is at; 4 is behind the last."""
     if delivery.state == _S.IN_INBOX:
         return 4
+    if delivery.state == _S.PROCESSING and delivery.is_pulled and delivery.sent_bytes < delivery.total_bytes:
+        return 1
     if delivery.state in _REACHED:
         return _REACHED[DeliveryState(delivery.state)]
     if delivery.committed_at or (delivery.total_bytes and delivery.sent_bytes >= delivery.total_bytes):

@@ -51,7 +51,7 @@ def read_progress(delivery: Delivery) -> Progress:
     if delivery.state == DeliveryState.UPLOADING:
         sent_bytes = max(sent_bytes, min(_told_bytes(delivery), delivery.total_bytes))
     return Progress(
-        sent_bytes=sent_bytes, total_bytes=delivery.total_bytes or delivery.post.video.total_bytes
+        sent_bytes=sent_bytes, total_bytes=delivery.total_bytes
     )
 
 

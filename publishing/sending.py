@@ -102,8 +102,6 @@ def finish(delivery: Delivery) -> None:
     delivery.advance(
         DeliveryState.PROCESSING,
         sent_bytes=delivery.total_bytes,
-        upload_url="",
-        upload_expires_at=None,
         poll_count=0,
         lease_until=Now() + settings.DELIVERY_LEASE,
     )
@@ -118,7 +116,7 @@ def _send(delivery: Delivery, plan: ChunkPlan, chunk: Chunk) -> ChunkReceipt:
             upload_url=open_sealed(delivery, "upload_url"),
             chunk=chunk,
             total_bytes=plan.total_bytes,
-            content_type=delivery.post.video.content_type,
+            content_type=delivery.video.content_type,
             blocks=_watched_blocks(delivery, plan, chunk),
         )
 
@@ -130,7 +128,7 @@ def _watched_blocks(delivery: Delivery, plan: ChunkPlan, chunk: Chunk) -> Iterat
     before it and nothing is posted, or is told that it is too late. Raises CancelRequestedError, StaleTransitionError,
     FileChangedError.
     """
-    video = delivery.post.video
+    video = delivery.video
     sent = chunk.first
     told_at = looked_at = time.monotonic()
     for block in read_blocks(video.file.storage, str(video.file.name), first=chunk.first, size=chunk.size):

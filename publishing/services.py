@@ -26,6 +26,7 @@ class CancelOutcome(StrEnum):
 
     CANCELED = "canceled"  # nothing was posted, and nothing will be
     STOPPING = "stopping"  # a worker is at it and will stop before the last block
+    ASKED = "asked"  # the platform is fetching the files, and is asked to stop
     TOO_LATE = "too_late"  # all bytes are out; only the platform decides now
 
 
@@ -100,6 +101,8 @@ def cancel_delivery(*, delivery: Delivery, user: User | None) -> CancelOutcome:
             raise IllegalTransitionError(f"delivery {row.pk} is {row.state}")
         if row.committed_at and row.hold_reason != HoldReason.UNCONFIRMED:
             return CancelOutcome.TOO_LATE
+        if row.is_pulled and row.hold_reason != HoldReason.UNCONFIRMED:
+            return _ask_to_cancel(row, user)
         if _is_leased(row):
             Delivery.objects.filter(pk=row.pk).update(cancel_requested_at=Now())
             note(row, "person", "asked to cancel", by=str(user or ""))
@@ -108,6 +111,16 @@ def cancel_delivery(*, delivery: Delivery, user: User | None) -> CancelOutcome:
         ending.cancel(row)
     delivery.refresh_from_db()
     return CancelOutcome.CANCELED
+
+
+def _ask_to_cancel(row: Delivery, user: User | None) -> CancelOutcome:
+    """Once the platform was asked to fetch, it alone can say whether there is still time; the row gets its answer."""
+    if row.state == DeliveryState.HELD:
+        return CancelOutcome.TOO_LATE
+    Delivery.objects.filter(pk=row.pk).update(cancel_requested_at=Now(), wake_at=Now())
+    note(row, "person", "asked to cancel", by=str(user or ""))
+    ring_on_commit(row)
+    return CancelOutcome.ASKED
 
 
 def mark_as_posted(*, delivery: Delivery, user: User | None) -> None:

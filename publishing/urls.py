@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from publishing import action_views, composer_views, health_views, media_views, views
+from publishing import action_views, composer_views, health_views, media_views, pull_views, views
 
 app_name = "publishing"
 
@@ -29,4 +29,6 @@ urlpatterns = [
     path("operations/health/", health_views.operations, name="operations"),
     path("w/<slug:slug>/videos/<uuid:video_id>/file/", media_views.video_file, name="video_file"),
     path("w/<slug:slug>/videos/<uuid:video_id>/poster/", media_views.video_poster, name="video_poster"),
+    path("w/<slug:slug>/photos/<uuid:photo_id>/file/", media_views.photo_file, name="photo_file"),
+    path("media/pull/<str:token>/<str:name>", pull_views.pull_media, name="pull_media"),
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 import uuid
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -130,3 +131,30 @@ def connect(tiktok: SandboxProcess, make_connection: MakeConnection) -> MakeConn
         )
 
     return make
+
+
+@pytest.fixture
+def pulls(tiktok: SandboxProcess, live_server: Any, settings: Any) -> str:
+    """The product on a real port, whose address the sandbox takes for verified; return the prefix."""
+    prefix = f"{live_server.url}/media/pull/"
+    settings.TIKTOK_PULL_URL_PREFIX = prefix
+    provider_for.cache_clear()
+    tiktok.settings(pull_insecure=True, keep_bodies=True)
+    tiktok.control("POST", "/apps", {"client_key": CLIENT_KEY, "verified_prefixes": [prefix]})
+    return prefix
+
+
+@pytest.fixture
+def slow_download(pulls: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """Hold every fetch of a file until the event is set."""
+    from publishing import pull_views
+
+    may_go, real = threading.Event(), pull_views.find_media
+
+    def find(token: str) -> Any:
+        may_go.wait(20)
+        return real(token)
+
+    monkeypatch.setattr(pull_views, "find_media", find)
+    yield may_go
+    may_go.set()

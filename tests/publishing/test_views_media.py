@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from django.core.files.base import ContentFile
 
-from publishing.media_views import ByteRange, UnsatisfiableRangeError, parse_range
+from publishing.serving import ByteRange, UnsatisfiableRangeError, parse_range
 
 CONTENT = bytes(range(256)) * 10
 

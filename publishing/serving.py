@@ -1,0 +1,108 @@
+"""Sending a stored file over HTTP: whole or the part asked for, block by block, from a disk or an object store."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from django.core.files.storage import Storage
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.utils.http import content_disposition_header
+
+from publishing.blocks import read_blocks
+
+_RANGE = re.compile(r"bytes=(\d*)-(\d*)$", re.ASCII)
+
+
+@dataclass(frozen=True)
+class ByteRange:
+    """Bytes `first` … `last`, both counted from 0 and inclusive."""
+
+    first: int
+    last: int
+
+    @property
+    def size(self) -> int:
+        """Bytes in it."""
+        return self.last - self.first + 1
+
+
+class UnsatisfiableRangeError(Exception):
+    """The range asked for lies outside the file."""
+
+
+@dataclass(frozen=True)
+class StoredFile:
+    """A file in a storage, with what is known of it from when it came in."""
+
+    storage: Storage
+    name: str
+    total_bytes: int
+    content_type: str
+    sha256: str
+
+    @property
+    def etag(self) -> str:
+        """Its entity tag, quoted as a header holds it."""
+        return f'"{self.sha256}"'
+
+
+def parse_range(header: str, total_bytes: int) -> ByteRange | None:
+    """Return the range that a Range header asks for; None for no range, several, or another unit: send it all then.
+
+    Raises UnsatisfiableRangeError for one that starts behind the end.
+    Source: https://www.rfc-editor.org/rfc/rfc9110#section-14
+    """
+    match = _RANGE.match(header.strip())
+    if match is None or match.group(0) == "bytes=-":
+        return None
+    first, last = match.groups()
+    if not first:  # the last so many bytes
+        wanted = min(int(last), total_bytes)
+        if wanted == 0:
+            raise UnsatisfiableRangeError
+        return ByteRange(total_bytes - wanted, total_bytes - 1)
+    if int(first) >= total_bytes:
+        raise UnsatisfiableRangeError
+    end = min(int(last), total_bytes - 1) if last else total_bytes - 1
+    return ByteRange(int(first), end) if end >= int(first) else None
+
+
+def serve_file(request: HttpRequest, file: StoredFile, *, headers: Mapping[str, str]) -> HttpResponseBase:
+    """Answer a GET or HEAD with the file, or the part that a Range header asks for (206, or 416 for none of it).
+
+    Raises Http404 if the storage no longer has the file.
+    """
+    if not file.storage.exists(file.name):
+        raise Http404("The file is gone from the storage")
+    try:
+        wanted = parse_range(request.headers.get("Range", ""), file.total_bytes)
+    except UnsatisfiableRangeError:
+        unsatisfied = {"Content-Range": f"bytes */{file.total_bytes}"}
+        return HttpResponse(status=416, headers={**headers, **unsatisfied})
+    if request.headers.get("If-Range") not in {None, file.etag}:
+        wanted = None
+    part = wanted or ByteRange(0, file.total_bytes - 1)
+    told = {"Accept-Ranges": "bytes", "Content-Length": str(part.size), "ETag": file.etag, **headers}
+    if wanted is not None:
+        told["Content-Range"] = f"bytes {part.first}-{part.last}/{file.total_bytes}"
+    blocks = (
+        iter(())
+        if request.method == "HEAD"
+        else read_blocks(file.storage, file.name, first=part.first, size=part.size)
+    )
+    return StreamingHttpResponse(
+        blocks, status=206 if wanted else 200, content_type=file.content_type, headers=told
+    )
+
+
+def guards(file_name: str, *, cache: str) -> dict[str, str]:
+    """The headers that keep a file from being taken for anything but what it is, or run as a page."""
+    return {
+        "Cache-Control": cache,
+        "Content-Disposition": content_disposition_header(as_attachment=False, filename=file_name)
+        or "inline",
+        "Content-Security-Policy": "default-src 'none'; sandbox",
+        "X-Content-Type-Options": "nosniff",
+    }
