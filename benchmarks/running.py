@@ -54,17 +54,17 @@ class Demo:
 
 
 @contextmanager
-def running_demo() -> Iterator[Demo]:
-    """Start `python -m stack demo` with fresh data, set up Django on its settings, stop it at the end."""
+def running_demo(**settings: str) -> Iterator[Demo]:
+    """Start `python -m stack demo` with fresh data and `settings`, set up Django on them, stop it at the end."""
     with tempfile.TemporaryDirectory(prefix="broadside-benchmark-") as folder:
         os.chmod(folder, 0o711)  # noqa: S103  # Postgres may run as another account and has to pass through
-        own = {"DATA_DIR": f"{folder}/data", "ENV_FILE": os.devnull, "PATH": os.environ["PATH"]}
+        own = {"DATA_DIR": f"{folder}/data", "ENV_FILE": os.devnull, "PATH": os.environ["PATH"]} | settings
         demo = subprocess.Popen(
             [sys.executable, "-m", "stack", "demo"], cwd=ROOT, env=own, stdout=subprocess.PIPE, text=True
         )
         try:
             url = _wait_ready(demo)
-            environment = _read_environment(Path(folder, "data", "demo.env"))
+            environment = settings | _read_environment(Path(folder, "data", "demo.env"))
             _set_up_django(environment)
             yield Demo(url=url, environment=environment, pid=demo.pid)
         finally:

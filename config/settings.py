@@ -244,9 +244,14 @@ TIKTOK_SCOPES: list[str] = env.list(
     ],
 )
 # Calls a minute and account where TikTok granted other than its usual ones (start=6,creator=20,status=30); 0: no limit.
-TIKTOK_RATE_LIMITS: dict[str, int] = env.dict("TIKTOK_RATE_LIMITS", default={}, cast={"value": int})
-if unknown := set(TIKTOK_RATE_LIMITS) - {"start", "creator", "status"}:
-    raise ImproperlyConfigured(f"TIKTOK_RATE_LIMITS names {', '.join(unknown)}; it knows start, creator and status.")
+TIKTOK_RATE_LIMITS: dict[str, int] = {}
+for _pair in env.list("TIKTOK_RATE_LIMITS", default=[]):
+    _name, _, _amount = _pair.partition("=")
+    if _name not in {"start", "creator", "status"} or not _amount.isdecimal():
+        raise ImproperlyConfigured(
+            f"TIKTOK_RATE_LIMITS has {_pair!r}; it takes start=N, creator=N and status=N."
+        )
+    TIKTOK_RATE_LIMITS[_name] = int(_amount)
 TIKTOK_PKCE = env.str("TIKTOK_PKCE", default="auto")
 if TIKTOK_PKCE not in {"auto", "on", "off"}:
     raise ImproperlyConfigured(f"TIKTOK_PKCE is {TIKTOK_PKCE!r}; it must be auto, on or off.")

@@ -69,3 +69,16 @@ def test_env_example_names_every_setting():
     assert {name for name in names if f"\n{name}=" not in example and f"\n# {name}=" not in example} == {
         "ENV_FILE"
     }
+
+
+def test_rate_limits_are_read_by_name(env):
+    read = _read(env | {"TIKTOK_RATE_LIMITS": "start=60,status=0"}, "settings.TIKTOK_RATE_LIMITS")
+
+    assert read.stdout.strip() == "{'start': 60, 'status': 0}"
+
+
+def test_rate_limits_refuse_what_they_do_not_know(env):
+    read = _read(env | {"TIKTOK_RATE_LIMITS": "uploads=6"})
+
+    assert read.returncode != 0
+    assert "takes start=N" in read.stderr
