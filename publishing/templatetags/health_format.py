@@ -17,3 +17,9 @@ def short_span(length: timedelta | float) -> str:
         if seconds >= size:
             return f"{int(seconds // size)} {unit}"
     return f"{max(seconds, 0):.0f} s"
+
+
+@register.filter
+def workers_running(count: int) -> str:
+    """Say how many worker processes run."""
+    return f"{count} running"
