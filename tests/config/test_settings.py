@@ -71,14 +71,14 @@ def test_env_example_names_every_setting():
     }
 
 
-def test_rate_limits_are_read_by_name(env):
-    read = _read(env | {"TIKTOK_RATE_LIMITS": "start=60,status=0"}, "settings.TIKTOK_RATE_LIMITS")
+def test_rate_limits_are_read_by_name():
+    read = _read(COMPLETE | {"TIKTOK_RATE_LIMITS": "start=60,status=0"}, "s.TIKTOK_RATE_LIMITS")
 
     assert read.stdout.strip() == "{'start': 60, 'status': 0}"
 
 
-def test_rate_limits_refuse_what_they_do_not_know(env):
-    read = _read(env | {"TIKTOK_RATE_LIMITS": "uploads=6"})
+def test_rate_limits_refuse_what_they_do_not_know():
+    read = _read(COMPLETE | {"TIKTOK_RATE_LIMITS": "uploads=6"})
 
     assert read.returncode != 0
     assert "takes start=N" in read.stderr
