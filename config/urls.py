@@ -4,12 +4,10 @@ from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 
 from config import health
-from publishing.metrics import metrics
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
-    path("metrics", metrics, name="metrics"),
     path("admin/", admin.site.urls),
     path("webhooks/", include("connections.webhook_urls")),
     path("accounts/", include("allauth.urls")),

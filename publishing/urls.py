@@ -3,6 +3,7 @@
 from django.urls import path
 
 from publishing import action_views, composer_views, health_views, media_views, pull_views, views
+from publishing.metrics import metrics
 
 app_name = "publishing"
 
@@ -26,6 +27,7 @@ urlpatterns = [
         name="delivery_posted",
     ),
     path("w/<slug:slug>/health/", health_views.workspace_health, name="health"),
+    path("metrics", metrics, name="metrics"),
     path("operations/health/", health_views.operations, name="operations"),
     path("w/<slug:slug>/videos/<uuid:video_id>/file/", media_views.video_file, name="video_file"),
     path("w/<slug:slug>/videos/<uuid:video_id>/poster/", media_views.video_poster, name="video_poster"),
