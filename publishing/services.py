@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -16,7 +17,15 @@ from connections.providers.base import PublishMode
 from publishing import ending
 from publishing.attempts import note
 from publishing.dispatch import ring_on_commit
-from publishing.models import Delivery, IllegalTransitionError, Post, StaleTransitionError, Video
+from publishing.models import (
+    Delivery,
+    IllegalTransitionError,
+    Photo,
+    Post,
+    PostKind,
+    StaleTransitionError,
+    Video,
+)
 from publishing.notifying import advance_and_tell
 from publishing.states import DeliveryState, HoldReason
 
@@ -57,19 +66,71 @@ def create_post(
             defaults={"video": video, "caption": caption, "created_by": user, "scheduled_at": scheduled_at},
         )
         if is_new:
-            delivery = Delivery.objects.create(
-                workspace=workspace,
-                post=post,
-                connection=connection,
-                mode=mode.value,
-                options=options,
-                total_bytes=video.total_bytes,
-                wake_at=scheduled_at or Now(),
-            )
-            note(delivery, "person", "created", by=str(user or ""))
-            if scheduled_at is None:
-                ring_on_commit(delivery)
+            _deliver(post, connection, mode, options, total_bytes=video.total_bytes, user=user)
     return post
+
+
+def create_photo_post(
+    *,
+    workspace: Workspace,
+    user: User | None,
+    photos: Sequence[Photo],
+    connection: SocialConnection,
+    title: str,
+    caption: str,
+    mode: PublishMode,
+    options: dict[str, Any],
+    submission_key: uuid.UUID | None = None,
+    scheduled_at: datetime | None = None,
+) -> Post:
+    """Create a post of `photos`, in this order, as `create_post` does of a video. `caption` stands below the title.
+
+    Raises ValueError if a photo or the connection belongs to another workspace, or a photo to another post.
+    """
+    if {connection.workspace_id, *(photo.workspace_id for photo in photos)} != {workspace.pk}:
+        raise ValueError("photos, connection and post must share a workspace")
+    with transaction.atomic():
+        post, is_new = Post.objects.get_or_create(
+            workspace=workspace,
+            submission_key=submission_key or uuid.uuid4(),
+            defaults={
+                "kind": PostKind.PHOTO,
+                "title": title,
+                "caption": caption,
+                "created_by": user,
+                "scheduled_at": scheduled_at,
+            },
+        )
+        if is_new:
+            for position, photo in enumerate(photos):
+                if not workspace.photos.filter(pk=photo.pk, post=None).update(post=post, position=position):
+                    raise ValueError(f"photo {photo.pk} belongs to another post")
+            total_bytes = sum(photo.total_bytes for photo in photos)
+            _deliver(post, connection, mode, options, total_bytes=total_bytes, user=user)
+    return post
+
+
+def _deliver(
+    post: Post,
+    connection: SocialConnection,
+    mode: PublishMode,
+    options: dict[str, Any],
+    *,
+    total_bytes: int,
+    user: User | None,
+) -> None:
+    delivery = Delivery.objects.create(
+        workspace_id=post.workspace_id,
+        post=post,
+        connection=connection,
+        mode=mode.value,
+        options={name: value for name, value in options.items() if name not in {"caption", "title"}},
+        total_bytes=total_bytes,
+        wake_at=post.scheduled_at or Now(),
+    )
+    note(delivery, "person", "created", by=str(user or ""))
+    if post.scheduled_at is None:
+        ring_on_commit(delivery)
 
 
 def retry_delivery(*, delivery: Delivery, user: User | None) -> None:

@@ -14,7 +14,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from config import heartbeat
-from publishing import dispatch, engine, leaving, videos
+from publishing import dispatch, engine, leaving, photos, videos
 from publishing.models import Delivery
 
 logger = logging.getLogger(__name__)
@@ -47,7 +47,8 @@ def upload_delivery(*, delivery_id: str, **_: Any) -> str:
 @shared_task
 def clean_up_uploads(**_: Any) -> str:
     """Remove what uploads left behind."""
-    return str(videos.clean_up_uploads(now=timezone.now()))
+    now = timezone.now()
+    return f"{videos.clean_up_uploads(now=now)}, {photos.clean_up_photos(now=now)} unused photos"
 
 
 @shared_task

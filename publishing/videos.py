@@ -18,7 +18,7 @@ from django.db.models import ProtectedError
 
 from accounts.models import User, Workspace
 from connections.providers.base import Provider
-from publishing.models import Video, poster_path, video_path
+from publishing.models import Photo, Video, poster_path, video_path
 from publishing.preflight import find_file_problems
 from publishing.probing import ProbedVideo, probe_video
 from publishing.receiving import ReceivedFile, incoming_folder
@@ -172,20 +172,29 @@ def clean_up_uploads(*, now: datetime) -> CleanedUp:
 
 
 def _remove_strays(*, older_than: datetime) -> int:
-    strays = [name for name, column in _stored_names() if not Video.objects.filter(**{column: name}).exists()]
+    strays = [
+        name
+        for name, model, column in _stored_names()
+        if not model._default_manager.filter(**{column: name}).exists()
+    ]
     old = [name for name in strays if _is_older(name, older_than)]
     _remove_files(old)
     return len(old)
 
 
-def _stored_names() -> Iterator[tuple[str, str]]:
-    """Yield the name of each stored file and the column that would name it."""
-    for folder, column in (("videos", "file"), ("posters", "poster")):
+def _stored_names() -> Iterator[tuple[str, type[Video | Photo], str]]:
+    """Yield the name of each stored file, and the model and the column that would name it."""
+    kinds: tuple[tuple[str, type[Video | Photo], str], ...] = (
+        ("videos", Video, "file"),
+        ("posters", Video, "poster"),
+        ("photos", Photo, "file"),
+    )
+    for folder, model, column in kinds:
         with suppress(FileNotFoundError):
             for workspace_id in default_storage.listdir(folder)[0]:
                 inside = PurePosixPath(folder, workspace_id)
                 for name in default_storage.listdir(str(inside))[1]:
-                    yield str(inside / name), column
+                    yield str(inside / name), model, column
 
 
 def _is_older(name: str, moment: datetime) -> bool:
