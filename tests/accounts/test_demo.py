@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from allauth.account.models import EmailAddress
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 from django.urls import reverse
 
 from accounts import demo
@@ -16,6 +16,7 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture(autouse=True)
 def _people_only(settings):
     settings.DEMO_LOADERS = ["accounts.demo.load_people"]
+    settings.BASE_URL = "http://127.0.0.1:8000"
 
 
 @pytest.mark.parametrize("login", demo.LOGINS, ids=lambda login: login.email)
@@ -49,3 +50,20 @@ def test_load_demo_again_changes_nothing_that_a_person_changed():
     assert Workspace.objects.get().name == "Renamed"
     assert Membership.objects.get(user__email=demo.VIEWER.email).role == Role.EDITOR
     assert User.objects.count() == 3
+
+
+def test_load_demo_is_refused_where_others_can_reach_the_site(settings):
+    settings.BASE_URL = "https://broadside.example.com"
+
+    with pytest.raises(CommandError, match="known to everybody"):
+        call_command("load_demo")
+
+    assert User.objects.count() == 0
+
+
+def test_load_demo_obeys_who_wants_it_anywhere(settings):
+    settings.BASE_URL = "https://broadside.example.com"
+
+    call_command("load_demo", "--anywhere", stdout=None)
+
+    assert User.objects.filter(email=demo.OWNER.email).exists()
