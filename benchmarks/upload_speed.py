@@ -1,7 +1,7 @@
 """The worker's own upload code against curl: `python -m benchmarks.upload_speed [--size BYTES] [--rounds N]`.
 
 Both send the same chunks of one file over one kept-alive connection to the same sink, in turn, over plain HTTP and
-over TLS. CPU seconds are those of the sending process: for ours without the interpreter's start, since a worker runs for long.
+over TLS. CPU seconds are those of the sending process: ours without the start of Python, since a worker runs for long.
 """
 
 from __future__ import annotations
