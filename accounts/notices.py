@@ -9,11 +9,17 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import timedelta
 
 from django.db.models import Count, IntegerField, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce, Now
 
 from accounts.models import Membership, Notice, NoticeKind, NoticePreference, Role, User
+
+KEPT_FOR = timedelta(days=365)
+"""Longer than any event may repeat: a notice that is gone could be told again."""
+
+DELETED_AT_ONCE = 1000
 
 
 @dataclass(frozen=True)
@@ -142,6 +148,12 @@ def mark_read(membership: Membership, notice_id: uuid.UUID | None = None) -> int
     if notice_id is not None:
         rows = rows.filter(pk=notice_id)
     return rows.update(read_at=Now())
+
+
+def delete_old() -> int:
+    """Forget notices older than KEPT_FOR, up to DELETED_AT_ONCE; return how many. Keys grow with time: old ones first."""
+    oldest = Notice.objects.order_by("pk").values("pk")[:DELETED_AT_ONCE]
+    return Notice.objects.filter(pk__in=oldest, created_at__lt=Now() - KEPT_FOR).delete()[0]
 
 
 def with_unread_counts(memberships: QuerySet[Membership]) -> QuerySet[Membership]:

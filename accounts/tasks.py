@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from accounts import notice_emails
+from accounts import notice_emails, notices
 
 
 @shared_task(soft_time_limit=270, time_limit=290)
 def send_notice_emails(**_: object) -> str:
     """Send the e-mails of notices that are due."""
     return notice_emails.send_due()
+
+
+@shared_task
+def delete_old_notices(**_: object) -> int:
+    """Forget what people were told long ago."""
+    return notices.delete_old()

@@ -150,6 +150,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 10.0,
         "options": _BEAT_OPTIONS,
     },
+    "delete-old-notices": {
+        "task": "accounts.tasks.delete_old_notices",
+        "schedule": 3600.0,
+        "options": {"expires": 3600},
+    },
     "warn-of-ending-access": {
         "task": "connections.tasks.warn_of_ending_access",
         "schedule": 600.0,

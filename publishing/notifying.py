@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from django.db import transaction
@@ -25,12 +27,24 @@ def advance_and_tell(
     `told_by` is the person whose doing it is: they need no notice. Raises what `advance` raises.
     """
     left_at = delivery.state_changed_at  # the stay that ends here: an edge out of it is followed once
-    with transaction.atomic():
+    with transaction.atomic(), _as_it_was_on_error(delivery):
         delivery.advance(to, **changes)
         people = _people(delivery)
         if told_by is not None:
             people = [member for member in people if member.user_id != told_by.pk]
         _tell(delivery, people, event=left_at.isoformat())
+
+
+@contextmanager
+def _as_it_was_on_error(delivery: Delivery) -> Iterator[None]:
+    """Roll the object back with the row, so that its worker still knows its lease and can hand it back."""
+    before = dict(delivery.__dict__)
+    try:
+        yield
+    except BaseException:
+        delivery.__dict__.clear()
+        delivery.__dict__.update(before)
+        raise
 
 
 def _people(delivery: Delivery) -> list[Membership]:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
+from django.conf import settings
 from django.db import transaction
 from django.urls import reverse
+from django.utils import timezone
 
 from accounts.models import Membership, Notice, NoticeKind, Role
 from accounts.notices import (
@@ -17,6 +21,8 @@ from accounts.notices import (
     set_preferences,
     tell,
 )
+from accounts.tasks import delete_old_notices
+from config.celery import app
 from tests.accounts.pages import Page
 
 pytestmark = pytest.mark.django_db
@@ -131,6 +137,23 @@ def test_creator_who_left_is_not_told_but_the_managers_are(acme, alice, erin, ma
     assert [row.user for row in creator_or_managers(acme.pk, erin.pk)] == [alice]
     assert [row.user for row in creator_or_managers(acme.pk, mallory.pk)] == [alice]
     assert [row.user for row in creator_or_managers(acme.pk, None)] == [alice]
+
+
+def test_notices_of_a_year_ago_are_deleted_and_no_others(alice):
+    tell([member(alice)], message("old"))
+    tell([member(alice)], message("new"))
+    Notice.objects.filter(key="old").update(created_at=timezone.now() - timedelta(days=366))
+
+    assert delete_old_notices() == 1
+    assert delete_old_notices() == 0
+
+    assert [row.key for row in Notice.objects.all()] == ["new"]
+
+
+def test_beat_rings_for_tasks_that_exist():
+    app.loader.import_default_modules()
+
+    assert {entry["task"] for entry in settings.CELERY_BEAT_SCHEDULE.values()} <= set(app.tasks)
 
 
 # --- Pages ------------------------------------------------------------------------------------------------------------

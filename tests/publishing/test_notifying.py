@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.core import mail
@@ -15,8 +16,9 @@ from accounts import notice_emails
 from accounts.models import Membership, Notice, NoticeKind, Role
 from accounts.notices import Switches, set_preferences
 from connections.lifecycle import mark_disconnected, mark_needs_reauth
-from connections.models import ConnectionStatus, SocialConnection
+from connections.models import ConnectionStatus, SocialConnection, WebhookEvent
 from connections.notifying import warn_of_ending_access
+from connections.removals import end_authorization
 from connections.tasks import warn_of_ending_access as warn_task
 from publishing import ending, engine, notifying, services
 from publishing.models import Delivery, StaleTransitionError
@@ -89,9 +91,9 @@ def test_state_does_not_change_if_the_notice_cannot_be_written(acme, erin, deliv
     with pytest.raises(ConnectionError):
         fail(delivery)
 
-    assert Delivery.objects.get(pk=delivery.pk).state == S.SCHEDULED
+    assert delivery.state == Delivery.objects.get(pk=delivery.pk).state == S.SCHEDULED
     monkeypatch.undo()
-    fail(Delivery.objects.select_related("connection", "workspace", "post__video").get(pk=delivery.pk))
+    fail(delivery)
     assert told() == [("erin", "failed")]
 
 
@@ -197,6 +199,30 @@ def test_draft_in_the_inbox_says_how_to_finish_it(acme, erin, connect, tiktok, d
     assert "tap the notification" in notice.next_step
 
 
+def test_published_post_whose_notice_met_an_error_is_handed_back_and_told_once(
+    acme, erin, connect, tiktok, delivery_of, monkeypatch
+):
+    delivery = delivery_of(acme, erin, connection=connect(acme))
+    real, calls = notifying.tell, []
+
+    def fail_once(*arguments: Any) -> None:
+        calls.append(arguments)
+        if len(calls) == 1:
+            raise ConnectionError("the database went away")
+        real(*arguments)
+
+    monkeypatch.setattr(notifying, "tell", fail_once)
+    for _ in range(6):
+        engine.advance_delivery(delivery.pk)
+        assert Delivery.objects.get(pk=delivery.pk).lease_token is None
+        Delivery.objects.filter(pk=delivery.pk, wake_at__isnull=False).update(wake_at=timezone.now())
+
+    assert Delivery.objects.get(pk=delivery.pk).state == S.PUBLISHED
+    assert told() == [("erin", "published")]
+    assert len(calls) == 2
+    assert len(tiktok.posts()) == 1
+
+
 @pytest.mark.django_db(transaction=True)
 def test_two_workers_that_end_the_same_post_tell_of_it_once(acme, erin, delivery_of):
     delivery = delivery_of(acme, erin)
@@ -265,6 +291,24 @@ def test_account_lost_again_after_reconnecting_is_news(acme, alice, make_connect
     mark_needs_reauth(connection, reason="gone again")
 
     assert told() == [("alice", "reconnect")] * 2
+
+
+def test_authorization_removed_at_the_platform_is_told_once(acme, rival, alice, mallory, make_connection):
+    week_ago = timezone.now() - timedelta(days=7)
+    connection = make_connection(acme, connected_at=week_ago)
+    event = WebhookEvent(
+        provider="tiktok",
+        account_id=connection.provider_account_id,
+        occurred_at=timezone.now(),
+        received_at=timezone.now(),
+        message="Access was removed in the TikTok app.",
+    )
+
+    end_authorization(event)
+    end_authorization(event)
+
+    assert told() == [("alice", "reconnect")]
+    assert Notice.objects.get().body == "Access was removed in the TikTok app."
 
 
 def test_loss_that_is_rolled_back_is_not_told(acme, alice, make_connection):
