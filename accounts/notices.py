@@ -151,7 +151,10 @@ def mark_read(membership: Membership, notice_id: uuid.UUID | None = None) -> int
 
 
 def delete_old() -> int:
-    """Forget notices older than KEPT_FOR, up to DELETED_AT_ONCE; return how many. Keys grow with time: old ones first."""
+    """Forget notices older than KEPT_FOR, up to DELETED_AT_ONCE; return how many.
+
+    Keys grow with time, so the first ones are the oldest.
+    """
     oldest = Notice.objects.order_by("pk").values("pk")[:DELETED_AT_ONCE]
     return Notice.objects.filter(pk__in=oldest, created_at__lt=Now() - KEPT_FOR).delete()[0]
 

@@ -126,6 +126,17 @@ def test_sender_that_overslept_its_claim_does_not_write_over_another(told):
     assert Notice.objects.get().email_due_at is None
 
 
+def test_sender_that_overslept_its_claim_does_not_give_away_the_next_ones(told):
+    told()
+    slow = notice_emails._claim()
+    make_due()
+    other = notice_emails._claim()
+
+    notice_emails._back_off(slow, TimeoutError())
+
+    assert Notice.objects.get().email_due_at == other.email_due_at
+
+
 def test_refused_email_is_tried_again_later(told, trouble):
     told()
     trouble.append(smtplib.SMTPServerDisconnected("gone"))
