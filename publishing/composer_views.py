@@ -17,6 +17,7 @@ from django.views.decorators.http import require_http_methods
 
 from accounts.models import Membership, Role, User, Workspace
 from accounts.tenancy import require_membership
+from config.throttle import limit_posts
 from publishing import sample, services
 from publishing.composing import Account, choose_connection, look_at_account
 from publishing.forms import ACCEPT, ComposerForm
@@ -34,6 +35,7 @@ REFUSED = 422
 @csrf_exempt  # checked in _submit, once the upload handler is in place: reading the token reads the whole body
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
+@limit_posts("post")
 def post_create(request: HttpRequest, slug: str) -> HttpResponse:
     """Show the posting page, or take what was filled in."""
     membership = require_membership(request, slug, at_least=Role.EDITOR)
@@ -49,13 +51,13 @@ def _show(request: HttpRequest, membership: Membership) -> HttpResponse:
     if connection is None:
         return render(request, "publishing/composer_empty.html")
     account = look_at_account(connection)
-    form = ComposerForm(account=account, initial=_carried_over(request, account))
+    form = ComposerForm(account=account, initial=carried_over(request, account))
     part = "publishing/_composer_parts.html" if is_htmx(request) else "publishing/composer.html"
     return render(request, part, _context(membership, account, form, None))
 
 
-def _carried_over(request: HttpRequest, account: Account) -> dict[str, Any]:
-    """What the page keeps when another account is chosen: all that this account offers too."""
+def carried_over(request: HttpRequest, account: Account) -> dict[str, Any]:
+    """What a posting page keeps when another account is chosen: all that this account offers too."""
     keys = (
         "mode",
         "allow_comment",
@@ -64,6 +66,7 @@ def _carried_over(request: HttpRequest, account: Account) -> dict[str, Any]:
         "disclose",
         "is_own_brand",
         "is_paid_partnership",
+        "adds_music",
     )
     kept: dict[str, Any] = {
         key: request.GET[key] for key in (*keys, "is_ai_generated") if request.GET.get(key)
@@ -114,7 +117,7 @@ def _take_video(request: HttpRequest, workspace: Workspace, form: ComposerForm) 
             _forget(kept)
             return None
         video = store_video(
-            workspace=workspace, user=_user(request), received=received, provider=form.account.provider
+            workspace=workspace, user=current_user(request), received=received, provider=form.account.provider
         )
     except VideoRefusedError as refusal:
         form.add_error("video", ValidationError(refusal.message, code=refusal.code))
@@ -133,7 +136,7 @@ def _publish(request: HttpRequest, membership: Membership, form: ComposerForm, v
     caption = options.pop("caption")
     post = services.create_post(
         workspace=membership.workspace,
-        user=_user(request),
+        user=current_user(request),
         video=video,
         connection=form.account.connection,
         caption=caption,
@@ -146,10 +149,10 @@ def _publish(request: HttpRequest, membership: Membership, form: ComposerForm, v
         messages.info(
             request, "This form had already been sent, so nothing was posted twice. Here is its post."
         )
-    return _go_to(request, membership, post)
+    return lead_to(request, membership, post)
 
 
-def _go_to(request: HttpRequest, membership: Membership, post: Post) -> HttpResponse:
+def lead_to(request: HttpRequest, membership: Membership, post: Post) -> HttpResponse:
     """Lead to the post: by a redirect, or by a header for the script, which must not fetch the page itself."""
     url = reverse("publishing:post_detail", kwargs={"slug": membership.workspace.slug, "post_id": post.pk})
     if request.headers.get("X-Requested-With") == "XMLHttpRequest":
@@ -193,5 +196,6 @@ def _context(
     }
 
 
-def _user(request: HttpRequest) -> User | None:
+def current_user(request: HttpRequest) -> User | None:
+    """Who is logged in."""
     return request.user if isinstance(request.user, User) else None

@@ -96,12 +96,13 @@ class ComposerForm(forms.Form):
             self.add_error(
                 "disclose", ValidationError(rules.disclosure_incomplete, code="disclosure_incomplete")
             )
-        self._add(
-            find_option_problems(
-                provider=self.account.provider, creator=self.account.creator, options=self.publish_options()
-            )
-        )
+        self._add(self._option_problems())
         return data
+
+    def _option_problems(self) -> list[Problem]:
+        return find_option_problems(
+            provider=self.account.provider, creator=self.account.creator, options=self.publish_options()
+        )
 
     def publish_options(self) -> PublishOptions:
         """The choices as the provider takes them. Brand boxes count only while the disclosure is on."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from django.db.models import Count, Q
+from django.db.models import Count, Prefetch, Q
 
 from accounts.models import Workspace
-from publishing.models import DeliveryQuerySet
+from publishing.models import DeliveryQuerySet, Photo
 from publishing.states import WORKING, DeliveryState
 
 _S = DeliveryState
@@ -63,5 +63,9 @@ def count_filters(workspace: Workspace, current: Filter) -> list[FilterCount]:
 
 def listed_deliveries(workspace: Workspace, chosen: Filter) -> DeliveryQuerySet:
     """Return the deliveries of a filter, the newest first, with all that a row shows."""
-    rows = workspace.deliveries.select_related("post__video", "connection").order_by("-created_at", "-pk")
+    rows = (
+        workspace.deliveries.select_related("post__video", "connection")
+        .prefetch_related(Prefetch("post__photos", Photo.objects.order_by("position")))
+        .order_by("-created_at", "-pk")
+    )
     return rows.filter(state__in=chosen.states) if chosen.states else rows

@@ -215,7 +215,7 @@ def _processing(delivery: Delivery, provider: Provider, now: datetime) -> _Words
     if delivery.is_pulled and (delivery.sent_bytes < delivery.total_bytes or delivery.cancel_requested_at):
         return _fetching(delivery, provider)
     bar = Bar(f"{provider.label} is processing the {_noun(delivery)}")
-    sentences = (
+    sentences: tuple[str, ...] = (
         f"All {_megabytes(delivery.total_bytes)} are with {provider.label}, which has been at it for {_span(since)}. "
         f"{_expectation(delivery.total_bytes)}",
     )

@@ -119,12 +119,13 @@ def _deliver(
     total_bytes: int,
     user: User | None,
 ) -> None:
+    left_out = {"caption", "title"} | (set() if post.is_photo else {"adds_music", "cover_index"})
     delivery = Delivery.objects.create(
         workspace_id=post.workspace_id,
         post=post,
         connection=connection,
         mode=mode.value,
-        options={name: value for name, value in options.items() if name not in {"caption", "title"}},
+        options={name: value for name, value in options.items() if name not in left_out},
         total_bytes=total_bytes,
         wake_at=post.scheduled_at or Now(),
     )

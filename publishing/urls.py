@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from publishing import action_views, composer_views, health_views, media_views, pull_views, views
+from publishing import action_views, composer_views, health_views, media_views, photo_views, pull_views, views
 from publishing.metrics import metrics
 
 app_name = "publishing"
@@ -10,6 +10,7 @@ app_name = "publishing"
 urlpatterns = [
     path("w/<slug:slug>/posts/", views.post_list, name="post_list"),
     path("w/<slug:slug>/posts/new/", composer_views.post_create, name="post_create"),
+    path("w/<slug:slug>/posts/new/photos/", photo_views.photo_post_create, name="photo_post_create"),
     path("w/<slug:slug>/posts/<uuid:post_id>/", views.post_detail, name="post_detail"),
     path(
         "w/<slug:slug>/deliveries/<uuid:delivery_id>/retry/",

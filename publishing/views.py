@@ -80,6 +80,7 @@ def post_detail(request: HttpRequest, slug: str, post_id: str) -> HttpResponse:
     polls = [panel.poll_seconds for panel in panels if panel.poll_seconds is not None]
     context = {
         "post": post,
+        "photos": list(post.photos.order_by("position")) if post.is_photo else [],
         "sheets": [(panel, _entries(panel)) for panel in panels],
         "poll_seconds": min(polls, default=None),
     }

@@ -261,6 +261,7 @@ class PostingRules:
     private_levels: frozenset[str]
     public_levels: frozenset[str]
     inbox_note: str
+    photo_inbox_note: str
 
 
 class Operation(StrEnum):

@@ -129,21 +129,22 @@
 
   const send = (form, submitter) => {
     const data = new FormData(form, submitter);
-    const file = data.get("video");
-    const total = file ? file.size : 0;
+    const noun = form.dataset.noun || "video";
+    const files = [...data.getAll("video"), ...data.getAll("photos")];
+    const total = files.reduce((sum, file) => sum + file.size, 0);
     const request = new XMLHttpRequest();
     sending = request;
     form.dataset.sending = "yes";
     if (submitter) submitter.setAttribute("aria-busy", "true");
     form.querySelector("[data-upload-error]").hidden = true;
     form.querySelector("[data-upload]").hidden = false;
-    tell(total ? "Sending your video" : "Checking", total ? `0.0 of ${megabytes(total)} MB` : "", total ? 0 : null);
+    tell(total ? `Sending your ${noun}` : "Checking", total ? `0.0 of ${megabytes(total)} MB` : "", total ? 0 : null);
     request.upload.addEventListener("progress", (event) => {
       if (!total || !event.lengthComputable) return;
       const sent = Math.min(total, Math.round((event.loaded / event.total) * total));
-      tell("Sending your video", `${megabytes(sent)} of ${megabytes(total)} MB`, sent / total);
+      tell(`Sending your ${noun}`, `${megabytes(sent)} of ${megabytes(total)} MB`, sent / total);
     });
-    request.upload.addEventListener("load", () => tell("Checking your video", total ? `${megabytes(total)} MB arrived` : "", null));
+    request.upload.addEventListener("load", () => tell(`Checking your ${noun}`, total ? `${megabytes(total)} MB arrived` : "", null));
     request.addEventListener("load", () => answer(request));
     request.addEventListener("error", () =>
       showError("The connection broke off. All you entered is still here: publish again. Nothing is posted twice."));
@@ -174,6 +175,9 @@
       window.location.assign(request.responseURL); // logged out meanwhile: the log-in page
     } else if (request.status === 403) {
       showError("Your session has changed since this page was opened. Open the page in a new tab, log in, then publish again.");
+    } else if (request.status === 429) {
+      const minutes = Math.ceil(Number(request.getResponseHeader("Retry-After") || 60) / 60);
+      showError(`You have sent very many posts in a short time. All you entered is still here: publish again in ${minutes} min.`);
     } else if (request.status === 413) {
       showError(composer().dataset.tooLarge);
     } else {
@@ -196,6 +200,9 @@
   document.addEventListener("change", (event) => {
     if (!event.target.closest("#composer")) return;
     if (event.target.name === "video") showPreview();
+    if (event.target.name === "photos" && event.target.files.length && !sending) {
+      send(composer(), composer().querySelector("[data-add-photos]")); // shown with their places, nothing posted
+    }
     applyRules();
   });
 

@@ -50,6 +50,7 @@ POSTING_RULES = PostingRules(
     private_levels=frozenset({"SELF_ONLY"}),
     public_levels=frozenset({"PUBLIC_TO_EVERYONE"}),
     inbox_note="Drafts carry no caption or settings: you add them in the TikTok app when you finish the post.",
+    photo_inbox_note="The draft takes title and description along; choose the rest in the TikTok app (31.8 or newer).",
 )
 """Source: https://developers.tiktok.com/doc/content-sharing-guidelines (required wording of a posting page)"""
 
