@@ -7,7 +7,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from celery import Celery
-from celery.signals import setup_logging, worker_ready, worker_shutdown
+from celery.signals import beat_init, celeryd_init, setup_logging, worker_ready, worker_shutdown
 
 if TYPE_CHECKING:
     from config.heartbeat import Heartbeat
@@ -28,6 +28,18 @@ def _log_like_django(**_: Any) -> None:
     from django.conf import settings
 
     logging.config.dictConfig(settings.LOGGING)
+
+
+@celeryd_init.connect
+@beat_init.connect
+def _refuse_insecure_start(**_: Any) -> None:
+    """Celery logs an exception of a receiver and goes on; SystemExit ends it."""
+    import django
+
+    from config.startup import refuse_insecure_start
+
+    django.setup()
+    refuse_insecure_start()
 
 
 @worker_ready.connect

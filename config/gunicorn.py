@@ -5,6 +5,10 @@ hold query strings, and an OAuth callback's query string is a secret. What happe
 """
 
 import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
 
 bind = os.environ.get("BIND", "0.0.0.0:8000")  # the demo binds loopback
 worker_class = "gthread"
@@ -34,3 +38,12 @@ logconfig_dict = {
     },
     "root": {"handlers": ["console"], "level": "INFO"},
 }
+
+
+def on_starting(_: Any) -> None:
+    """Refuse to start with insecure settings or a wrong key. In a process of its own: a reload reads all code anew."""
+    looked = subprocess.run(
+        [sys.executable, "-m", "config.startup"], cwd=Path(__file__).resolve().parent.parent, check=False
+    )
+    if looked.returncode:
+        raise SystemExit(looked.returncode)

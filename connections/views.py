@@ -16,6 +16,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from accounts.models import Membership, Role, User
 from accounts.tenancy import require_membership
+from config.throttle import limit_posts
 from connections import oauth, services
 from connections.cards import card_for, cards_for
 from connections.errors import AuthorizationError, ProviderError
@@ -53,6 +54,7 @@ def connection_list(request: HttpRequest, slug: str) -> HttpResponse:
 
 
 @require_POST
+@limit_posts("connect")
 def connect(request: HttpRequest, slug: str, provider: str) -> HttpResponse:
     """Send the browser to the platform's consent page; also what "Reconnect" does."""
     membership = require_membership(request, slug, at_least=MANAGES_CONNECTIONS)

@@ -69,6 +69,7 @@ def process_env(transactional_db: None, settings: object) -> dict[str, str]:
     return os.environ | {
         "DATABASE_URL": f"{url}/{connection.settings_dict['NAME']}",
         "MEDIA_ROOT": media,
+        "BASE_URL": "http://127.0.0.1:8000",  # a machine of one's own, where plain http may start
         "DJANGO_SETTINGS_MODULE": "tests.settings",
         "PYTHONUNBUFFERED": "1",
     }
