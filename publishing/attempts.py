@@ -16,8 +16,11 @@ from publishing.models import Attempt, Delivery
 
 
 @contextmanager
-def attempt(delivery: Delivery, step: str, **detail: Any) -> Iterator[Attempt]:
-    """Write one attempt when the block ends: ok, or the ProviderError that left it, which is raised on."""
+def attempt(delivery: Delivery, step: str, *, announced: bool = False, **detail: Any) -> Iterator[Attempt]:
+    """Write one attempt when the block ends: ok, or the ProviderError that left it, which is raised on.
+
+    An `announced` one stands before the block begins, so that a death inside leaves it there, unfinished.
+    """
     row = Attempt(
         workspace_id=delivery.workspace_id,
         delivery=delivery,
@@ -25,26 +28,8 @@ def attempt(delivery: Delivery, step: str, **detail: Any) -> Iterator[Attempt]:
         started_at=timezone.now(),
         detail=detail,
     )
-    try:
-        yield row
-    except ProviderError as error:
-        _describe(row, error)
-        _finish(row)
-        raise
-    row.outcome = row.outcome or "ok"
-    _finish(row)
-
-
-@contextmanager
-def announced_attempt(delivery: Delivery, step: str, **detail: Any) -> Iterator[Attempt]:
-    """As `attempt`, but the row stands before the block begins, so that a death inside leaves it unfinished."""
-    row = Attempt.objects.create(
-        workspace_id=delivery.workspace_id,
-        delivery=delivery,
-        step=step,
-        started_at=timezone.now(),
-        detail=detail,
-    )
+    if announced:
+        row.save(force_insert=True)
     try:
         yield row
     except ProviderError as error:

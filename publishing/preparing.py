@@ -15,7 +15,7 @@ from connections.profiles import creator_info_for
 from connections.providers import provider_for
 from connections.providers.base import Client, CreatorInfo, Operation, PublishJob, PublishMode
 from publishing import ending, pulling
-from publishing.attempts import announced_attempt, attempt
+from publishing.attempts import attempt
 from publishing.backoff import MAX_JOBS
 from publishing.models import Delivery, Photo
 from publishing.preflight import Problem, find_photo_problems, find_problems
@@ -110,7 +110,7 @@ def _start_job(delivery: Delivery) -> None:
     def start(client: Client) -> PublishJob:
         return client.start_upload(mode=delivery.publish_mode, plan=plan, options=options)
 
-    with announced_attempt(delivery, "start", chunks=plan.count, total_bytes=plan.total_bytes) as row:
+    with attempt(delivery, "start", announced=True, chunks=plan.count, total_bytes=plan.total_bytes) as row:
         reached("start announced")
         job = call(delivery.connection, start)
         reached("start answered")

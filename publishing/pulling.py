@@ -18,7 +18,7 @@ from connections.errors import ProviderError, RejectedError
 from connections.providers import provider_for
 from connections.providers.base import Client, PublishJob, PublishPhase, PublishStatus
 from publishing import ending
-from publishing.attempts import announced_attempt, attempt
+from publishing.attempts import attempt
 from publishing.models import Delivery, Photo, StaleTransitionError, Video
 from publishing.pull_urls import pull_url
 from publishing.states import DeliveryState, HoldReason
@@ -89,7 +89,7 @@ def _request(delivery: Delivery) -> None:
                 delivery.record(pull_requested_at=None)
             raise
 
-    with announced_attempt(delivery, "start", files=len(media), total_bytes=total_bytes) as row:
+    with attempt(delivery, "start", announced=True, files=len(media), total_bytes=total_bytes) as row:
         job = call(delivery.connection, start)
         row.detail["publish_id"] = job.publish_id
         row.save(update_fields=["detail"])
