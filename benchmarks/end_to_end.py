@@ -26,27 +26,27 @@ def main() -> None:
     with running_demo(TIKTOK_RATE_LIMITS="start=0,creator=0,status=0") as demo:
         demo.control("PATCH", "/settings", LIFTED)
         connections = make_connections(demo, given.connections)
-        _run(make_deliveries(connections, 5, 1000))
+        run(make_deliveries(connections, 5, 1000))
         worker = demo.process("celery", "worker")
         rows = make_deliveries(connections, given.count, given.size)
         demo.control("DELETE", "/requests")
-        idle = _statements_per_second()
+        idle = transactions_per_second()
         reset_peak(worker)
-        memory, statements = resident_mb(worker), _statements()
-        seconds = _run(rows)
-        peak, statements = peak_mb(worker), _statements() - statements - idle * seconds
+        memory, before = resident_mb(worker), transactions()
+        seconds = run(rows)
+        peak, used = peak_mb(worker), transactions() - before - idle * seconds
         requests: dict[str, int] = demo.control("GET", "/requests")["counts"]
         posts = len(demo.control("GET", "/posts"))
     print(f"{given.count} x {given.size:,} bytes over {given.connections} connections: {seconds:.2f} s")
     print(f"{given.count / seconds:.1f} published a second; {posts - 5} live at the local TikTok")
     print(f"worker: {memory:.0f} MB before, {peak:.0f} MB at the peak, growth {peak - memory:.1f} MB")
     print(
-        f"for each delivery: {statements / given.count:.1f} transactions, {_total(requests) / given.count:.2f} requests"
+        f"for each delivery: {used / given.count:.1f} transactions, {_total(requests) / given.count:.2f} requests"
     )
     print(machine())
 
 
-def _run(rows: list[Any]) -> float:
+def run(rows: list[Any]) -> float:
     from django.db.models.functions import Now
 
     from publishing.models import Delivery
@@ -64,7 +64,7 @@ def _run(rows: list[Any]) -> float:
     raise RuntimeError(f"not published after {LIMIT_SECONDS} s")
 
 
-def _statements() -> float:
+def transactions() -> float:
     """Transactions so far, by the database's own count; outside of `atomic` each statement is one."""
     from django.db import connection
 
@@ -73,10 +73,10 @@ def _statements() -> float:
         return float(cursor.fetchone()[0])
 
 
-def _statements_per_second() -> float:
-    before = _statements()
+def transactions_per_second() -> float:
+    before = transactions()
     time.sleep(3)
-    return (_statements() - before) / 3
+    return (transactions() - before) / 3
 
 
 def _total(counts: dict[str, int]) -> int:

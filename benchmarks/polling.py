@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import time
 
-from benchmarks.end_to_end import _statements
+from benchmarks.end_to_end import transactions
 from benchmarks.rows import LIFTED, make_connections, make_deliveries
 from benchmarks.running import machine, peak_mb, running_demo
 
@@ -43,13 +43,13 @@ def main() -> None:
             wake_at=Now(),
         )
         time.sleep(3)
-        asked, statements, started = _asked(demo), _statements(), time.monotonic()
+        asked, before, started = _asked(demo), transactions(), time.monotonic()
         time.sleep(SECONDS)
         seconds = time.monotonic() - started
-        asked, statements = _asked(demo) - asked, _statements() - statements
+        asked, used = _asked(demo) - asked, transactions() - before
         memory = peak_mb(demo.process("celery", "worker"))
     print(f"{given.count:,} in processing: {asked / seconds:.1f} polls a second by one worker process")
-    print(f"{statements / max(asked, 1):.1f} transactions for each poll; worker {memory:.0f} MB at the peak")
+    print(f"{used / max(asked, 1):.1f} transactions for each poll; worker {memory:.0f} MB at the peak")
     print(machine())
 
 
