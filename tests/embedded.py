@@ -31,6 +31,7 @@ class Services:
         self.folder = Path(tempfile.gettempdir(), PREFIX + secrets.token_hex(8))
         self._lock: int | None = None
         self._processes: list[tuple[subprocess.Popen[bytes], tuple[int, ...]]] = []
+        self._cluster: Cluster
         self.password = secrets.token_hex(16)
         self.port = hidden_port()
         self.redis = RedisServer(self.folder / "redis", hidden_port(), secrets.token_hex(16))
@@ -71,12 +72,30 @@ class Services:
         self.folder.chmod(0o711)  # Postgres may run as another account and has to pass through
         (self.folder / "static").mkdir()
         self._lock = _hold(self.folder)
-        cluster = Cluster.at(
+        self._cluster = Cluster.at(
             self.folder, port=self.port, superuser_password=secrets.token_hex(16), careless=True
         )
-        self._processes.append((cluster.start(self.folder / "postgres.log"), STOP_SIGNALS))
-        cluster.ensure_role(self.password, may_create_databases=True)
-        self._processes.append((self.redis.start(self.folder / "redis.log"), (signal.SIGTERM,)))
+        self._start_postgres()
+        self._cluster.ensure_role(self.password, may_create_databases=True)
+        self._start_redis()
+
+    def crash_postgres(self) -> None:
+        """Stop it in its immediate mode, which loses what was not committed, and start it again."""
+        process, _ = self._processes.pop(0)
+        end(process, signal.SIGQUIT)
+        self._start_postgres()
+
+    def crash_redis(self) -> None:
+        """Kill it, and start an empty one."""
+        process, _ = self._processes.pop(1)
+        end(process, signal.SIGKILL)
+        self._start_redis()
+
+    def _start_postgres(self) -> None:
+        self._processes.insert(0, (self._cluster.start(self.folder / "postgres.log"), STOP_SIGNALS))
+
+    def _start_redis(self) -> None:
+        self._processes.insert(1, (self.redis.start(self.folder / "redis.log"), (signal.SIGTERM,)))
 
     def stop(self) -> None:
         """Stop what was started and remove every file. Safe to repeat."""

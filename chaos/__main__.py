@@ -1,0 +1,66 @@
+"""Run the suite: `python -m chaos [--n 500] [--seed S] [--short] [--only NAME]`.
+
+The status is 1 if a post was lost or doubled, or ended worse than the protocol allows.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import sys
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from chaos.stack import Stack, own_stack
+
+if TYPE_CHECKING:  # Django is set up when the stack runs, and not before
+    from chaos.verdict import Result
+
+    Scenario = Callable[[Stack, argparse.Namespace], list[Result]]
+
+
+def main() -> int:
+    """Print what was run, the table, and what ended otherwise than it should."""
+    given = _arguments()
+    print(f"seed {given.seed}; repeat with --seed {given.seed}")
+    done: dict[str, list[Result]] = {}
+    with own_stack() as stack:
+        for name, scenario in _scenarios().items():
+            if given.only in {None, name} and (given.only or name != "limits"):
+                started = time.monotonic()
+                done[name] = scenario(stack, given)
+                print(f"{name}: {len(done[name])} posts in {time.monotonic() - started:.0f} s", flush=True)
+        return _conclude(done, given.seed)
+
+
+def _conclude(done: dict[str, list[Result]], seed: int) -> int:
+    from benchmarks.running import machine
+    from chaos.report import complaints, table
+
+    bad = complaints(done)
+    print("\n".join(["", table(done), f"{machine()}; seed {seed}", "", *bad]))
+    return 1 if bad else 0
+
+
+def _scenarios() -> dict[str, Scenario]:
+    from chaos import deaths, kills, matrix
+
+    return {
+        "faults": lambda stack, given: matrix.run_matrix(stack, short=given.short),
+        "deaths": lambda stack, given: deaths.run_deaths(stack, short=given.short),
+        "accidents": kills.run_kills,
+    }
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m chaos", description=__doc__)
+    parser.add_argument("--n", type=int, default=200, help="posts under random accidents")
+    parser.add_argument("--seed", type=int, default=random.randrange(10**6), help="of the accidents")
+    parser.add_argument("--short", action="store_true", help="a minute's selection")
+    parser.add_argument("--only", help="one scenario")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

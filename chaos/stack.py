@@ -1,0 +1,136 @@
+"""The real stack: Postgres, Redis, the local TikTok behind a proxy, and as many workers and beats as one wants."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import redis
+from django.db import close_old_connections
+
+from chaos.proxy import Proxy
+from tests import embedded
+from tests.publishing.processes import Process, beat, worker
+from tests.sandbox.process import CLIENT_KEY, CLIENT_SECRET, SandboxProcess, start_sandbox
+
+LEASE_S = 5
+TIME_SCALE = 0.05
+READ_TIMEOUT_S = 2.0
+THREADS = 48
+SLOTS = 40
+
+QUICK: Mapping[str, str] = {
+    "DELIVERY_LEASE_SECONDS": str(LEASE_S),
+    "ENGINE_TIME_SCALE": str(TIME_SCALE),
+    "TIKTOK_READ_TIMEOUT": str(READ_TIMEOUT_S),
+    "TIKTOK_CHUNK_BYTES": "5000000",
+    "UPLOAD_SLOTS": str(SLOTS),
+}
+"""Settings that make waits short and chunks small, so that hours of trouble take a minute."""
+
+FREE: Mapping[str, Any] = {
+    "audited": True,
+    "posts_per_day": None,
+    "pending_drafts": None,
+    "active_users_audited": None,
+    "keep_bodies": False,
+    "rate_limits_on": False,
+}
+"""The local TikTok without its caps: the suite's own loads are no creator's day."""
+
+
+class Stack:
+    """What a scenario works with. `env` is the environment of our processes; `folder` takes their logs."""
+
+    def __init__(self, env: Mapping[str, str], folder: Path, tiktok: SandboxProcess) -> None:
+        self.env = dict(env)
+        self.folder = folder
+        self.tiktok = tiktok
+        self.proxy: Proxy | None = None
+        self._serial = 0
+
+    def worker(self, *, threads: int = THREADS, **env: str) -> Process:
+        """Start a worker; `env` is added to its environment."""
+        self._serial += 1
+        return worker(self.env | env, self.folder, name=f"w{self._serial}", threads=threads)
+
+    def beat(self) -> Process:
+        """Start a beat, which is the dispatcher's clock."""
+        self._serial += 1
+        return beat(self.env, self.folder, name=f"beat{self._serial}")
+
+    def crash_postgres(self) -> None:
+        """Stop Postgres in its immediate mode and start it again; ours reconnects."""
+        self._services.crash_postgres()
+        close_old_connections()
+
+    def crash_redis(self) -> None:
+        """Kill Redis and start an empty one."""
+        self._services.crash_redis()
+
+    def flush_redis(self) -> None:
+        """Wipe Redis: messages, windows and cache."""
+        with redis.Redis.from_url(self.env["REDIS_URL"]) as client:
+            client.flushall()
+
+    @property
+    def _services(self) -> embedded.Services:
+        if embedded.services is None:
+            raise RuntimeError("the servers belong to another process")
+        return embedded.services
+
+    def fresh(self, **settings: Any) -> None:
+        """Set the local TikTok back, without caps and with `settings`."""
+        self.tiktok.control("POST", "/reset")
+        self.tiktok.settings(**FREE | settings)
+
+
+@contextmanager
+def own_stack() -> Iterator[Stack]:
+    """Start servers of our own with an empty database, set up Django on them, and leave nothing behind."""
+    embedded.prepare_environment()
+    services = embedded.services
+    if services is None:
+        raise RuntimeError("this process already belongs to a test session")
+    with tempfile.TemporaryDirectory(prefix="broadside-chaos-") as name:
+        folder = Path(name)
+        with (
+            start_sandbox(folder / "sandbox", settings={"keep_bodies": False}) as tiktok,
+            Proxy(urlsplit(tiktok.url).port or 0) as proxy,
+        ):
+            os.environ.update(environment(proxy.url))
+            try:
+                services.start()
+                _set_up_django()
+                stack = Stack(os.environ, folder, tiktok)
+                stack.proxy = proxy
+                yield stack
+            finally:
+                services.stop()
+
+
+def environment(tiktok_url: str) -> dict[str, str]:
+    """The settings that point the product at a local TikTok and make it quick."""
+    return {
+        **QUICK,
+        "DJANGO_SETTINGS_MODULE": "tests.settings",
+        "TIKTOK_CLIENT_KEY": CLIENT_KEY,
+        "TIKTOK_CLIENT_SECRET": CLIENT_SECRET,
+        "TIKTOK_API_URL": tiktok_url,
+        "TIKTOK_AUTHORIZE_URL": f"{tiktok_url}/v2/auth/authorize/",
+        "BASE_URL": "http://127.0.0.1:8000",
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+def _set_up_django() -> None:
+    import django
+    from django.core.management import call_command
+
+    django.setup()
+    call_command("migrate", "--no-input", "-v0")
