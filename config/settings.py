@@ -321,6 +321,8 @@ if TIKTOK_PULL_URL_PREFIX:
         )
     if _pull.hostname not in ALLOWED_HOSTS:
         ALLOWED_HOSTS.append(_pull.hostname)
+# With a prefix: whether videos are fetched too, as photos always are. Off, they are uploaded.
+TIKTOK_PULL_VIDEOS = env.bool("TIKTOK_PULL_VIDEOS", default=True)
 # Seconds for making a connection, and for each wait for an answer.
 TIKTOK_CONNECT_TIMEOUT = env.float("TIKTOK_CONNECT_TIMEOUT", default=5.0)
 TIKTOK_READ_TIMEOUT = env.float("TIKTOK_READ_TIMEOUT", default=20.0)

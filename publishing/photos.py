@@ -29,7 +29,7 @@ ACCEPT = "image/jpeg,image/webp,.jpg,.jpeg,.webp"
 _SALT = "publishing.photos.kept"
 _KINDS = {"JPEG": ("jpeg", "jpg"), "MPO": ("jpeg", "jpg"), "WEBP": ("webp", "webp")}
 """By Pillow's word: the format's short name and its suffix. An MPO is a JPEG with further pictures behind it."""
-_READ = ("JPEG", "MPO", "WEBP", "PNG", "GIF", "BMP", "TIFF")
+_READ = ("JPEG", "WEBP", "PNG", "GIF", "BMP", "TIFF")
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ class CanceledBeforeRequestError(Exception):
 
 def is_by_pull(delivery: Delivery) -> bool:
     """Whether the platform shall fetch the files: photos it takes in no other way, videos where it may."""
-    return delivery.post.is_photo or bool(provider_for(delivery.connection.provider).pull_url_prefix)
+    return delivery.post.is_photo or provider_for(delivery.connection.provider).pulls_videos
 
 
 def media_of(delivery: Delivery) -> list[Video | Photo]:

@@ -27,6 +27,7 @@ SANDBOX_KEY = "sbdemo0000000000"
 SANDBOX_SECRET = "sandbox-demo-secret"  # noqa: S105 - of our own local TikTok, the same everywhere
 CALLBACK = "/connections/tiktok/callback/"
 WEBHOOK = "/webhooks/tiktok/"
+PULL = "/media/pull/"
 QUEUES = "default,uploads,polls"
 UPLOAD_THREADS = 24
 # As in config/heartbeat.py, which brings Django and Celery along: 20 MB for as long as the demo runs.
@@ -155,13 +156,15 @@ class Demo:
         argv += ["--data-dir", str(self.data.folder("sandbox"))]
         argv += ["--client-key", SANDBOX_KEY, "--client-secret", SANDBOX_SECRET]
         argv += ["--redirect-uri", self.url + CALLBACK, "--redirect-uri", local + CALLBACK]
-        argv += ["--webhook-url", self.url + WEBHOOK]
+        argv += ["--webhook-url", self.url + WEBHOOK, "--verified-prefix", self.url + PULL]
         self.env |= {
             "TIKTOK_CLIENT_KEY": SANDBOX_KEY,
             "TIKTOK_CLIENT_SECRET": SANDBOX_SECRET,
             "TIKTOK_AUTHORIZE_URL": f"{self.sandbox_url}/v2/auth/authorize/",
             "TIKTOK_API_URL": self.sandbox_url,
             "TIKTOK_UPLOAD_HOSTS": "",
+            "TIKTOK_PULL_URL_PREFIX": self.url + PULL,  # for photos, which cannot be sent
+            "TIKTOK_PULL_VIDEOS": "0",
         }
         self.supervisor.start(
             Program("sandbox", argv, self.env, _answers(self.sandbox_url + "/"), cwd=BASE_DIR)

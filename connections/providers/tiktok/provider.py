@@ -73,6 +73,7 @@ class TikTokProvider:
         read_timeout: float = READ_TIMEOUT_S,
         chunk_bytes: int | None = None,
         pull_url_prefix: str = "",
+        pulls_videos: bool = True,
         rate_limits: Mapping[Operation, RateLimit] = RATE_LIMITS,
     ) -> None:
         self._app = app
@@ -80,6 +81,7 @@ class TikTokProvider:
         self._hosts = UploadHosts(upload_hosts, api_url=app.api_url)
         self._chunk_bytes = chunk_bytes
         self._pull_url_prefix = pull_url_prefix
+        self._pulls_videos = pulls_videos
         self.rate_limits = rate_limits
         self._http = Http(connect_timeout=connect_timeout, read_timeout=read_timeout)
         # On a slow line a piece of a chunk may need long, and urllib3 sends under the time-out for connecting.
@@ -107,6 +109,7 @@ class TikTokProvider:
             read_timeout=settings.TIKTOK_READ_TIMEOUT,
             chunk_bytes=None if large else settings.TIKTOK_CHUNK_BYTES,
             pull_url_prefix=settings.TIKTOK_PULL_URL_PREFIX,
+            pulls_videos=settings.TIKTOK_PULL_VIDEOS,
             rate_limits=rate_limits_from(settings.TIKTOK_RATE_LIMITS),
         )
 
@@ -136,6 +139,11 @@ class TikTokProvider:
         Source: https://developers.tiktok.com/doc/content-posting-api-media-transfer-guide
         """
         return self._pull_url_prefix
+
+    @property
+    def pulls_videos(self) -> bool:
+        """Whether TikTok shall fetch videos rather than be sent them."""
+        return bool(self._pull_url_prefix) and self._pulls_videos
 
     @property
     def requested_scopes(self) -> tuple[str, ...]:
