@@ -7,3 +7,9 @@ class AccountsConfig(AppConfig):
     """Accounts."""
 
     name = "accounts"
+
+    def ready(self) -> None:
+        """Listen for what belongs into the audit log."""
+        from accounts import receivers
+
+        self.receivers = receivers

@@ -24,7 +24,7 @@ class Frame:
         user = getattr(self._request, "user", None)
         if user is None or not user.is_authenticated:
             return []
-        mine = user.memberships.select_related("workspace").order_by("workspace__name", "pk")
+        mine = user.memberships.usable().select_related("workspace").order_by("workspace__name", "pk")
         return list(with_unread_counts(mine))
 
     @cached_property

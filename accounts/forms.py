@@ -6,13 +6,14 @@ from typing import Any, ClassVar
 
 from allauth.account.adapter import get_adapter
 from allauth.account.forms import SignupForm as AllauthSignupForm
-from allauth.core import ratelimit
+from allauth.core import context, ratelimit
 from django import forms
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.http import HttpRequest, HttpResponse
 
-from accounts.models import Membership, Role, User, Workspace
+from accounts import invitations
+from accounts.models import Invitation, Membership, Role, User, Workspace
 from accounts.workspaces import create_personal_workspace
 
 
@@ -36,6 +37,13 @@ class SignupForm(AllauthSignupForm):
         for field in self.fields.values():
             field.widget.attrs.pop("placeholder", None)
 
+        if invitation := self._invitation():
+            self.fields["email"].initial = invitation.email
+
+    def _invitation(self) -> Invitation | None:
+        request = context.request
+        return invitations.open_of_session(request) if request is not None else None
+
     def validate_unique_email(self, value: str) -> str:
         """Note a taken address instead of refusing it."""
         try:
@@ -48,7 +56,21 @@ class SignupForm(AllauthSignupForm):
         """Called by allauth once the user is saved."""
         user.name = self.cleaned_data["name"]
         user.save(update_fields=["name"])
-        create_personal_workspace(user=user)
+        if not self._join(request, user):
+            create_personal_workspace(user=user)
+
+    def _join(self, request: HttpRequest, user: User) -> bool:
+        """Enter the workspace of the invitation that they came by, if it is for this address, which that proves."""
+        invitation = invitations.open_of_session(request)
+        if invitation is None or not invitations.is_for(invitation, user):
+            return False
+        try:
+            with transaction.atomic():
+                invitations.accept(invitation, user=user)
+        except invitations.InvitationError:  # revoked since we looked
+            return False
+        get_adapter().stash_verified_email(request, user.email)
+        return True
 
     def try_save(self, request: HttpRequest) -> tuple[User | None, HttpResponse | None]:
         """Return the new user, or the answer for an address that is taken."""
@@ -91,6 +113,59 @@ class WorkspaceForm(forms.ModelForm):
         fields = ("name",)
         labels: ClassVar = {"name": "Workspace name"}
         help_texts: ClassVar = {"name": "A brand, a client, a team. Everybody in the workspace sees it."}
+
+
+class InvitationForm(forms.Form):
+    """Whom to ask into a workspace, with a role out of those that the actor may give."""
+
+    email = forms.EmailField(
+        max_length=254, label="E-mail address", widget=forms.EmailInput(attrs={"autocomplete": "off"})
+    )
+    role = forms.ChoiceField()
+
+    def __init__(self, *args: Any, actor: Membership, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        choices = [(role.value, role.label) for role in Role if actor.can_grant(role)]
+        self.fields["role"] = forms.ChoiceField(choices=choices, initial=Role.EDITOR.value, label="Role")
+
+
+class TransferForm(forms.Form):
+    """Who shall own the workspace."""
+
+    member = forms.ModelChoiceField(queryset=Membership.objects.none(), label="New owner")
+
+    def __init__(self, *args: Any, actor: Membership, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        others = actor.workspace.memberships.exclude(pk=actor.pk).filter(user__is_active=True)
+        field = _MemberField(
+            queryset=others.select_related("user").order_by("user__name", "user__email"),
+            label="New owner",
+            empty_label="Choose a member",
+        )
+        self.fields["member"] = field
+
+
+class _MemberField(forms.ModelChoiceField):
+    def label_from_instance(self, obj: Any) -> str:
+        return f"{obj.user.get_full_name()} ({obj.user.email})"
+
+
+class DeleteWorkspaceForm(forms.Form):
+    """The workspace's name, typed, so that nobody deletes the wrong one."""
+
+    name = forms.CharField(max_length=80, widget=forms.TextInput(attrs={"autocomplete": "off"}))
+
+    def __init__(self, *args: Any, workspace: Workspace, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._workspace = workspace
+        self.fields["name"].label = f"Type {workspace.name} to confirm"
+
+    def clean_name(self) -> str:
+        """Refuse what is not the name."""
+        name: str = self.cleaned_data["name"]
+        if " ".join(name.split()) != " ".join(self._workspace.name.split()):
+            raise ValidationError("That is not the name of this workspace.")
+        return name
 
 
 class RoleForm(forms.Form):

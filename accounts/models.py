@@ -11,6 +11,7 @@ from django.db.models.functions import Lower, Now
 from django.utils import timezone
 
 from accounts.ids import uuid7
+from accounts.permissions import Permission, Role
 
 
 class UserManager(BaseUserManager["User"]):
@@ -65,24 +66,6 @@ class User(AbstractBaseUser, PermissionsMixin):
         return self.name.split()[0] if self.name.strip() else self.email.split("@")[0]
 
 
-class Role(models.TextChoices):
-    """What a member may do, from least to most: look, publish, connect, own."""
-
-    VIEWER = "viewer"
-    EDITOR = "editor"
-    ADMIN = "admin"
-    OWNER = "owner"
-
-    @property
-    def rank(self) -> int:
-        """Position from least (0) to most."""
-        return list(Role).index(self)
-
-    def covers(self, other: Role) -> bool:
-        """Whether this role may do all that `other` may."""
-        return self.rank >= other.rank
-
-
 class Workspace(models.Model):
     """The tenant: owns connections, videos and posts."""
 
@@ -90,9 +73,33 @@ class Workspace(models.Model):
     name = models.CharField(max_length=80)
     slug = models.SlugField(max_length=50, unique=True)
     created_at = models.DateTimeField(auto_now_add=True)
+    delete_after = models.DateTimeField(
+        null=True, blank=True, help_text="An owner wants it deleted; until then it can be restored."
+    )
+    deletion_requested_by = models.ForeignKey(
+        User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
+    )
+    removal_started_at = models.DateTimeField(
+        null=True, blank=True, help_text="From then on nobody gets in, and there is no way back."
+    )
     members: models.ManyToManyField[User, Membership] = models.ManyToManyField(
         User, through="Membership", related_name="workspaces"
     )
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                name="workspace_removed_only_after_grace",
+                condition=models.Q(removal_started_at=None) | models.Q(delete_after__isnull=False),
+            )
+        ]
+        indexes = [
+            models.Index(
+                name="workspace_to_be_deleted",
+                fields=["delete_after"],
+                condition=models.Q(delete_after__isnull=False),
+            )
+        ]
 
     def __str__(self) -> str:
         return self.name
@@ -108,6 +115,14 @@ class TenantModel(models.Model):
         abstract = True
 
 
+class MembershipQuerySet(models.QuerySet["Membership"]):
+    """Which memberships."""
+
+    def usable(self) -> Self:
+        """Those in workspaces that are not being removed just now."""
+        return self.filter(workspace__removal_started_at=None)
+
+
 class Membership(TenantModel):
     """A user in a workspace, with a role."""
 
@@ -115,6 +130,8 @@ class Membership(TenantModel):
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="memberships")
     role = models.CharField(max_length=10, choices=Role, default=Role.EDITOR)
     created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = MembershipQuerySet.as_manager()
 
     class Meta:
         constraints = [
@@ -131,28 +148,114 @@ class Membership(TenantModel):
         """Whether this member may do what `at_least` may."""
         return Role(self.role).covers(at_least)
 
+    def may(self, permission: Permission) -> bool:
+        """Whether this member may do that."""
+        return self.can(permission.least)
+
     @property
     def can_publish(self) -> bool:
         """Whether this member creates and publishes posts."""
-        return self.can(Role.EDITOR)
+        return self.may(Permission.PUBLISH)
 
     @property
     def can_manage(self) -> bool:
         """Whether this member manages connections, members and settings."""
-        return self.can(Role.ADMIN)
+        return self.may(Permission.MANAGE_CONNECTIONS)
 
     @property
     def is_owner(self) -> bool:
         """Whether this member owns the workspace."""
         return self.role == Role.OWNER
 
+    def can_grant(self, role: Role) -> bool:
+        """Whether this member may make somebody that."""
+        return role in Role(self.role).grants
+
     def can_assign(self, other: Membership, role: Role) -> bool:
-        """Whether this member may give `other` the role: admins manage those below owner, owners everybody."""
-        return self.can_manage and (self.is_owner or (not other.is_owner and role != Role.OWNER))
+        """Whether this member may give `other` the role. A manager may also step down."""
+        if self.pk == other.pk and self.may(Permission.MANAGE_MEMBERS):
+            return Role(self.role).covers(role)
+        return self.can_grant(Role(other.role)) and self.can_grant(role)
 
     def can_remove(self, other: Membership) -> bool:
         """Whether this member may take `other` out; leaving by oneself is everybody's right."""
-        return self.pk == other.pk or (self.can_manage and (self.is_owner or not other.is_owner))
+        return self.pk == other.pk or self.can_grant(Role(other.role))
+
+
+class InvitationQuerySet(models.QuerySet["Invitation"]):
+    """Which invitations."""
+
+    def unanswered(self) -> Self:
+        """Neither accepted nor revoked; they may have expired."""
+        return self.filter(accepted_at=None, revoked_at=None)
+
+    def open(self) -> Self:
+        """Those that can be accepted now, by the database's clock."""
+        return self.unanswered().filter(
+            expires_at__gt=Now(), workspace__delete_after=None, workspace__removal_started_at=None
+        )
+
+
+class Invitation(TenantModel):
+    """An address that was asked into a workspace with a role. Of its link only a hash is kept."""
+
+    email = models.EmailField(max_length=254)
+    role = models.CharField(max_length=10, choices=Role)
+    token_hash = models.CharField(max_length=64, unique=True, editable=False)
+    invited_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="+")
+    created_at = models.DateTimeField(db_default=Now())
+    expires_at = models.DateTimeField()
+    sent_at = models.DateTimeField(null=True, blank=True, help_text="Empty: the mail server did not take it.")
+    accepted_at = models.DateTimeField(null=True, blank=True)
+    accepted_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
+    revoked_at = models.DateTimeField(null=True, blank=True)
+
+    objects = InvitationQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                Lower("email"),
+                "workspace",
+                name="invitation_one_unanswered_per_address",
+                condition=models.Q(accepted_at=None, revoked_at=None),
+            ),
+            models.CheckConstraint(name="invitation_role_known", condition=models.Q(role__in=Role.values)),
+            models.CheckConstraint(
+                name="invitation_answered_once",
+                condition=models.Q(accepted_at=None) | models.Q(revoked_at=None),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.pk} into {self.workspace_id} as {self.role}"
+
+    @property
+    def is_expired(self) -> bool:
+        """Whether its time is over."""
+        return self.expires_at <= timezone.now()
+
+
+class AuditEvent(models.Model):
+    """Who did what, when and from where. The database refuses to change or delete a row.
+
+    People and workspaces are plain ids without a foreign key: what is gone leaves its events as they were written, and
+    a name never has to be taken out of them. `details` holds ids and plain words, no secret (`accounts.audit`).
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    at = models.DateTimeField(db_default=Now())
+    workspace_id = models.UUIDField(null=True, help_text="Empty: of no workspace.")
+    actor_id = models.UUIDField(null=True, help_text="Empty: Broadside by itself, or nobody who is known.")
+    action = models.CharField(max_length=60)
+    ip = models.GenericIPAddressField(null=True)
+    details = models.JSONField(default=dict)
+
+    class Meta:
+        indexes = [models.Index(name="audit_newest_first", fields=["workspace_id", "-id"])]
+
+    def __str__(self) -> str:
+        return f"{self.action} at {self.at:%Y-%m-%d %H:%M:%S}"
 
 
 class NoticeKind(models.TextChoices):

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from accounts import notice_emails, notices
+from accounts import notice_emails, notices, removal
 
 
 @shared_task(soft_time_limit=270, time_limit=290)
 def send_notice_emails(**_: object) -> str:
     """Send the e-mails of notices that are due."""
     return notice_emails.send_due()
+
+
+@shared_task(soft_time_limit=1500, time_limit=1800)
+def remove_workspaces(**_: object) -> str:
+    """Remove the workspaces whose grace period is over."""
+    return removal.remove_due()
 
 
 @shared_task

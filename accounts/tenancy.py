@@ -17,7 +17,8 @@ def require_membership(request: HttpRequest, slug: str, *, at_least: Role = Role
     role is too small.
     """
     membership = (
-        Membership.objects.select_related("workspace")
+        Membership.objects.usable()
+        .select_related("workspace")
         .filter(workspace__slug=slug, user_id=request.user.pk)  # type: ignore[misc]  # None: a visitor, no rows
         .first()
     )

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from accounts import views
+from accounts import audit_views, invitation_views, team_views, views
 
 urlpatterns = [
     path("", views.home, name="home"),
@@ -13,4 +13,22 @@ urlpatterns = [
     path("w/<slug:slug>/members/", views.workspace_members, name="workspace_members"),
     path("w/<slug:slug>/members/<uuid:membership_id>/role/", views.member_role, name="member_role"),
     path("w/<slug:slug>/members/<uuid:membership_id>/remove/", views.member_remove, name="member_remove"),
+    path("w/<slug:slug>/members/invite/", invitation_views.invite, name="invite"),
+    path(
+        "w/<slug:slug>/invitations/<uuid:invitation_id>/resend/",
+        invitation_views.resend,
+        name="invitation_resend",
+    ),
+    path(
+        "w/<slug:slug>/invitations/<uuid:invitation_id>/revoke/",
+        invitation_views.revoke,
+        name="invitation_revoke",
+    ),
+    path("w/<slug:slug>/settings/transfer/", team_views.workspace_transfer, name="workspace_transfer"),
+    path("w/<slug:slug>/settings/delete/", team_views.workspace_delete, name="workspace_delete"),
+    path("w/<slug:slug>/settings/restore/", team_views.workspace_restore, name="workspace_restore"),
+    path("w/<slug:slug>/audit/", audit_views.audit_list, name="audit"),
+    path("w/<slug:slug>/audit/export/", audit_views.audit_export, name="audit_export"),
+    path("invitation/", invitation_views.answer, name="invitation"),
+    path("invitation/<str:token>/", invitation_views.open_link, name="invitation_open"),
 ]

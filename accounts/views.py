@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from typing import cast
+from typing import Any, cast
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_not_required
@@ -13,8 +13,9 @@ from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from accounts.forms import ProfileForm, RoleForm, WorkspaceForm
-from accounts.models import Membership, Role, User
+from accounts.forms import InvitationForm, ProfileForm, RoleForm, WorkspaceForm
+from accounts.models import Invitation, Membership, Role, User
+from accounts.permissions import Permission
 from accounts.tenancy import require_membership
 from accounts.workspaces import (
     LastOwnerError,
@@ -23,16 +24,11 @@ from accounts.workspaces import (
     create_workspace,
     remembered_membership,
     remove_member,
+    rename_workspace,
 )
 
 MEMBERS_PER_PAGE = 50
 REFUSED = 422  # a form shown again, with what is wrong in it
-ROLE_WORDS = [
-    (Role.OWNER, "Everything, and decides who else is an owner."),
-    (Role.ADMIN, "Connects accounts, manages members and settings, and all that an editor does."),
-    (Role.EDITOR, "Creates, publishes and cancels posts."),
-    (Role.VIEWER, "Looks at posts and connections, changes nothing."),
-]
 
 
 def _user(request: HttpRequest) -> User:
@@ -49,7 +45,7 @@ def home(request: HttpRequest) -> HttpResponse:
     """Bring a member to the workspace used last; tell a visitor what this is."""
     if not request.user.is_authenticated:
         return render(request, "home.html")
-    memberships = list(_user(request).memberships.select_related("workspace"))
+    memberships = list(_user(request).memberships.usable().select_related("workspace"))
     membership = remembered_membership(request, memberships)
     if membership is None:
         return redirect("workspace_list")
@@ -79,14 +75,14 @@ def workspace_list(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 def workspace_settings(request: HttpRequest, slug: str) -> HttpResponse:
     """Rename a workspace."""
-    workspace = require_membership(request, slug, at_least=Role.ADMIN).workspace
-    form = WorkspaceForm(_posted(request), instance=workspace)
+    actor = require_membership(request, slug, at_least=Permission.MANAGE_SETTINGS.least)
+    form = WorkspaceForm(_posted(request), instance=actor.workspace)
     if form.is_valid():
-        workspace.save(update_fields=["name"])
+        rename_workspace(actor=actor, name=form.cleaned_data["name"])
         messages.success(request, "Saved.")
         return redirect("workspace_settings", slug=slug)
     if form.errors:
-        workspace.refresh_from_db(fields=["name"])  # the frame keeps showing the name that holds
+        actor.workspace.refresh_from_db(fields=["name"])  # the frame keeps showing the name that holds
     return render(
         request, "accounts/workspace_settings.html", {"form": form}, status=REFUSED if form.errors else 200
     )
@@ -94,8 +90,15 @@ def workspace_settings(request: HttpRequest, slug: str) -> HttpResponse:
 
 @require_safe
 def workspace_members(request: HttpRequest, slug: str) -> HttpResponse:
-    """Show who is in the workspace, what each role may do, and let managers change it."""
+    """Show who is in the workspace, what each role may do, and let managers invite and change."""
     actor = require_membership(request, slug)
+    return show_members(request, actor, form=InvitationForm(actor=actor))
+
+
+def show_members(
+    request: HttpRequest, actor: Membership, *, form: InvitationForm, status: int = 200
+) -> HttpResponse:
+    """The members page, also where an invitation was refused."""
     members = actor.workspace.memberships.select_related("user").order_by("created_at", "pk")
     page = Paginator(members, MEMBERS_PER_PAGE).get_page(request.GET.get("page"))
     rows = [
@@ -107,9 +110,24 @@ def workspace_members(request: HttpRequest, slug: str) -> HttpResponse:
         }
         for member in page
     ]
-    return render(
-        request, "accounts/workspace_members.html", {"rows": rows, "page": page, "roles": ROLE_WORDS}
-    )
+    context = {
+        "rows": rows,
+        "page": page,
+        "form": form,
+        "can_invite": actor.may(Permission.MANAGE_MEMBERS),
+        "pending": _pending(actor) if actor.may(Permission.MANAGE_MEMBERS) else [],
+        "roles": [role for role in reversed(Role)],
+        "permissions": [(one.words, [one.is_of(role) for role in reversed(Role)]) for one in Permission],
+    }
+    return render(request, "accounts/workspace_members.html", context, status=status)
+
+
+def _pending(actor: Membership) -> list[dict[str, Any]]:
+    rows = Invitation.objects.unanswered().filter(workspace=actor.workspace).select_related("invited_by")
+    return [
+        {"invitation": one, "can_change": actor.can_grant(Role(one.role))}
+        for one in rows.order_by("-created_at")
+    ]
 
 
 def _member_or_404(actor: Membership, membership_id: uuid.UUID) -> Membership:
@@ -119,7 +137,7 @@ def _member_or_404(actor: Membership, membership_id: uuid.UUID) -> Membership:
 @require_POST
 def member_role(request: HttpRequest, slug: str, membership_id: uuid.UUID) -> HttpResponse:
     """Give a member another role."""
-    actor = require_membership(request, slug, at_least=Role.ADMIN)
+    actor = require_membership(request, slug, at_least=Permission.MANAGE_MEMBERS.least)
     member = _member_or_404(actor, membership_id)
     form = RoleForm(request.POST, actor=actor, member=member)
     if not form.is_valid():

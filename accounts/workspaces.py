@@ -7,10 +7,12 @@ import uuid
 from collections.abc import Sequence
 
 from django.db import IntegrityError, transaction
+from django.db.models.functions import Now
 from django.http import HttpRequest
 from django.utils.text import slugify
 
-from accounts.models import Membership, Role, User, Workspace
+from accounts import audit
+from accounts.models import Invitation, Membership, Role, User, Workspace
 
 SESSION_KEY = "workspace_id"
 SLUG_ATTEMPTS = 8
@@ -33,6 +35,7 @@ def create_workspace(*, name: str, owner: User) -> Workspace:
             with transaction.atomic():
                 workspace = Workspace.objects.create(name=name, slug=slug)
                 Membership.objects.create(workspace=workspace, user=owner, role=Role.OWNER)
+                audit.record("workspace.created", workspace=workspace, actor=owner, name=name)
         except IntegrityError:
             if not Workspace.objects.filter(slug=slug).exists():
                 raise
@@ -63,41 +66,112 @@ def remembered_membership(request: HttpRequest, memberships: Sequence[Membership
     return min(memberships, key=lambda membership: membership.created_at, default=None)
 
 
+def rename_workspace(*, actor: Membership, name: str) -> None:
+    """Give the actor's workspace another name; its slug stays. Reloads `actor.workspace`."""
+    with transaction.atomic():
+        workspace = Workspace.objects.select_for_update().get(pk=actor.workspace_id)
+        was, workspace.name = workspace.name, name
+        workspace.save(update_fields=["name"])
+        if was != name:
+            audit.record("workspace.renamed", workspace=workspace, actor=actor.user, was=was, now=name)
+    actor.workspace = workspace
+
+
 def change_role(*, actor: Membership, membership_id: uuid.UUID, role: Role) -> Membership:
-    """Give a member of the actor's workspace another role.
+    """Give a member of the actor's workspace another role; their invitations that it may not give end.
 
     Raises RoleChangeError if the actor may not, LastOwnerError if no owner would be left, Membership.DoesNotExist.
     """
     with transaction.atomic():
         actor, membership = _lock_members(actor, membership_id)
         if not actor.can_assign(membership, role):
-            raise RoleChangeError("Only an owner can make or change an owner.")
+            raise RoleChangeError("Only an owner can make or change an owner or an admin.")
         if role != Role.OWNER:
             _keep_an_owner(membership)
-        membership.role = role
-        membership.save(update_fields=["role"])
+        _set_role(actor, membership, role)
     return membership
 
 
-def remove_member(*, actor: Membership, membership_id: uuid.UUID) -> Membership:
-    """Take a member out of the actor's workspace; everybody may take out themselves.
+def transfer_ownership(*, actor: Membership, membership_id: uuid.UUID) -> Membership:
+    """Make another member the owner, and the actor an admin, at once; return the new owner.
 
-    Raises RoleChangeError if the actor may not, LastOwnerError if no owner would be left, Membership.DoesNotExist.
+    Raises RoleChangeError if the actor is no owner or means themselves, Membership.DoesNotExist.
+    """
+    with transaction.atomic():
+        actor, heir = _lock_members(actor, membership_id)
+        if not actor.is_owner or actor.pk == heir.pk:
+            raise RoleChangeError("Only an owner can hand a workspace over, and to somebody else.")
+        _set_role(actor, heir, Role.OWNER)
+        _set_role(actor, actor, Role.ADMIN)
+        audit.record(
+            "workspace.transferred", workspace=actor.workspace_id, actor=actor.user, user=heir.user_id
+        )
+    return heir
+
+
+def remove_member(*, actor: Membership, membership_id: uuid.UUID) -> Membership:
+    """Take a member out of the actor's workspace, with the invitations they sent; everybody may take out themselves.
+
+    Membership is asked for with each request, so their sessions lose the workspace at once. Raises RoleChangeError if
+    the actor may not, LastOwnerError if no owner would be left, Membership.DoesNotExist.
     """
     with transaction.atomic():
         actor, membership = _lock_members(actor, membership_id)
         if not actor.can_remove(membership):
-            raise RoleChangeError("Only an owner can remove an owner.")
+            raise RoleChangeError("Only an owner can remove an owner or an admin.")
         _keep_an_owner(membership)
+        action = "member.left" if membership.pk == actor.pk else "member.removed"
+        audit.record(
+            action,
+            workspace=membership.workspace_id,
+            actor=actor.user,
+            user=membership.user_id,
+            role=membership.role,
+        )
+        _end_invitations(membership, unless=frozenset())
         membership.delete()
     return membership
+
+
+def _set_role(actor: Membership, membership: Membership, role: Role) -> None:
+    was, membership.role = membership.role, role
+    membership.save(update_fields=["role"])
+    if was == role:
+        return
+    audit.record(
+        "member.role_changed",
+        workspace=membership.workspace_id,
+        actor=actor.user,
+        user=membership.user_id,
+        was=was,
+        now=role.value,
+    )
+    _end_invitations(membership, unless=role.grants)
+
+
+def _end_invitations(sender: Membership, *, unless: frozenset[Role]) -> None:
+    """Revoke what somebody invited who may not any more: else a removed admin could come back by another address."""
+    rows = Invitation.objects.unanswered().filter(
+        workspace_id=sender.workspace_id, invited_by_id=sender.user_id
+    )
+    for invitation in rows.exclude(role__in=unless):
+        Invitation.objects.filter(pk=invitation.pk).update(revoked_at=Now())
+        audit.record(
+            "invitation.revoked",
+            workspace=sender.workspace_id,
+            actor=None,
+            invitation=invitation.pk,
+            email=audit.masked(invitation.email),
+            reason="the inviter may not invite any more",
+        )
 
 
 def _lock_members(actor: Membership, membership_id: uuid.UUID) -> tuple[Membership, Membership]:
     """Re-read both under the workspace's lock, so that two owners can't each step down believing in the other."""
     workspace = Workspace.objects.select_for_update().get(pk=actor.workspace_id)
     members = workspace.memberships.select_related("user")
-    return members.get(pk=actor.pk), members.get(pk=membership_id)
+    target = members.get(pk=membership_id)
+    return (target if actor.pk == membership_id else members.get(pk=actor.pk)), target
 
 
 def _keep_an_owner(leaving: Membership) -> None:

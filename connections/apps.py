@@ -9,5 +9,5 @@ class ConnectionsConfig(AppConfig):
     name = "connections"
 
     def ready(self) -> None:
-        """Register the system checks."""
-        from connections import checks  # noqa: F401
+        """Register the system checks, and listen to accounts."""
+        from connections import checks, receivers  # noqa: F401

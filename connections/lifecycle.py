@@ -12,6 +12,7 @@ from django.db import transaction
 from django.db.models import F
 from django.db.models.functions import Now
 
+from accounts import audit
 from accounts.models import Workspace
 from connections.models import ConnectionStatus, SocialConnection
 from connections.notifying import tell_needs_reauth
@@ -37,6 +38,7 @@ def mark_needs_reauth(connection: SocialConnection, *, reason: str, generation: 
         connection.refresh_from_db()
         if changed:
             tell_needs_reauth(connection)
+            record_needs_reauth(connection, reason=reason)
             connection_lost.send(SocialConnection, connection=connection, reason=reason)
     if changed:
         log.warning(
@@ -46,6 +48,18 @@ def mark_needs_reauth(connection: SocialConnection, *, reason: str, generation: 
             connection.token_generation,
         )
     return changed
+
+
+def record_needs_reauth(connection: SocialConnection, *, reason: str) -> None:
+    """Note in the audit log that the platform took the access away. In the transaction that marks it so."""
+    audit.record(
+        "connection.needs_reauth",
+        workspace=connection.workspace_id,
+        actor=None,
+        connection=connection.pk,
+        account=connection.display_name,
+        reason=reason,
+    )
 
 
 def expired_reason(connection: SocialConnection) -> str:
@@ -101,6 +115,14 @@ def promote_oldest(workspace_id: UUID, provider: str) -> None:
     heir = heir or rows.exclude(status=ConnectionStatus.REVOKED).order_by("created_at", "pk").first()
     if heir is not None:
         rows.filter(pk=heir.pk).update(is_primary=True)
+        audit.record(
+            "connection.primary_changed",
+            workspace=workspace_id,
+            actor=None,
+            connection=heir.pk,
+            account=heir.display_name,
+            reason="the primary account went",
+        )
 
 
 def has_primary(workspace_id: UUID, provider: str) -> bool:

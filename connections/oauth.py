@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from django.db import transaction
 from django.utils import timezone
 
+from accounts import audit
 from accounts.models import Membership, User, Workspace
 from connections.crypto import DecryptionError, open_sealed, seal
 from connections.errors import ProviderError
@@ -181,6 +182,7 @@ def _save_connection(
     with transaction.atomic():
         lock_primary(request.workspace_id)
         found = SocialConnection.objects.select_for_update().filter(**account).first()
+        scopes_before = set(found.scopes) if found else None
         connection = found or SocialConnection(**account)
         write_grant(connection, grant, asked_at=asked_at)
         connection.scopes = list(grant.scopes)
@@ -195,8 +197,26 @@ def _save_connection(
             request.workspace_id, request.provider
         )
         connection.save()
+        _record(connection, request.user, scopes_before)
         connection_usable.send(SocialConnection, connection=connection)
     return connection, found is None
+
+
+def _record(connection: SocialConnection, user: User, scopes_before: set[str] | None) -> None:
+    """Note who connected what, and where the creator allowed more or less than last time, what."""
+    what: dict[str, object] = {"connection": connection.pk, "provider": connection.provider}
+    action = "connection.connected" if scopes_before is None else "connection.reconnected"
+    audit.record(action, workspace=connection.workspace_id, actor=user, scopes=connection.scopes, **what)
+    scopes = set(connection.scopes)
+    if scopes_before is not None and scopes != scopes_before:
+        audit.record(
+            "connection.scopes_changed",
+            workspace=connection.workspace_id,
+            actor=user,
+            granted=sorted(scopes - scopes_before),
+            withdrawn=sorted(scopes_before - scopes),
+            **what,
+        )
 
 
 def _read_account(connection: SocialConnection) -> None:

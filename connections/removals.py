@@ -12,6 +12,7 @@ from django.db.models import F
 from django.db.models.functions import Now
 
 from connections import services
+from connections.lifecycle import record_needs_reauth
 from connections.models import ConnectionStatus, SocialConnection, WebhookEvent
 from connections.notifying import tell_needs_reauth
 from connections.signals import connection_lost
@@ -74,6 +75,7 @@ def _drop(connection: SocialConnection, *, reason: str) -> bool:
         connection.refresh_from_db()
         if was_active:
             tell_needs_reauth(connection)
+            record_needs_reauth(connection, reason=reason)
             connection_lost.send(SocialConnection, connection=connection, reason=reason)
     if changed:
         logger.warning(

@@ -12,6 +12,7 @@ from enum import StrEnum
 
 from django.db import transaction
 
+from accounts import audit
 from connections.errors import AuthorizationError, ConfigurationError, ProviderError
 from connections.lifecycle import lock_primary, mark_disconnected, mark_needs_reauth
 from connections.models import ConnectionStatus, SocialConnection
@@ -89,8 +90,10 @@ def disconnect(connection: SocialConnection, *, reason: str = DISCONNECTED_REASO
     process holds the tokens.
     """
     with exclusive_tokens(connection):
-        revocation = _revoke(connection)
-        mark_disconnected(connection, reason=reason)
+        revocation, answer = _revoke(connection)
+        with transaction.atomic():
+            if mark_disconnected(connection, reason=reason):
+                _record_disconnected(connection, revocation, answer)
     log.info(
         "disconnected workspace=%s connection=%s revocation=%s",
         connection.workspace_id,
@@ -101,6 +104,21 @@ def disconnect(connection: SocialConnection, *, reason: str = DISCONNECTED_REASO
         workspace_id=connection.workspace_id, provider=connection.provider, is_primary=True
     ).first()
     return Disconnected(revocation, primary)
+
+
+def _record_disconnected(
+    connection: SocialConnection, revocation: Revocation, answer: ProviderError | None
+) -> None:
+    audit.record(
+        "connection.disconnected",
+        workspace=connection.workspace_id,
+        actor=audit.current_actor(),
+        connection=connection.pk,
+        account=connection.display_name,
+        revocation=revocation.value,
+        platform_code=answer.code if answer else "",
+        log_id=answer.log_id if answer else "",
+    )
 
 
 def set_primary(connection: SocialConnection) -> None:
@@ -116,6 +134,13 @@ def set_primary(connection: SocialConnection) -> None:
         siblings.filter(is_primary=True).exclude(pk=connection.pk).update(is_primary=False)
         siblings.filter(pk=connection.pk).update(is_primary=True)
         connection.is_primary = True
+        audit.record(
+            "connection.primary_changed",
+            workspace=connection.workspace_id,
+            actor=audit.current_actor(),
+            connection=connection.pk,
+            account=connection.display_name,
+        )
     log.info("primary set workspace=%s connection=%s", connection.workspace_id, connection.pk)
 
 
@@ -149,16 +174,17 @@ def _result(outcome: TestOutcome, message: str, error: ProviderError) -> TestRes
     return TestResult(outcome, message, error.code, error.log_id)
 
 
-def _revoke(connection: SocialConnection) -> Revocation:
+def _revoke(connection: SocialConnection) -> tuple[Revocation, ProviderError | None]:
+    """End the access at the platform; return what came of it, and the platform's refusal if it refused."""
     others = SocialConnection.objects.active().filter(
         provider=connection.provider, provider_account_id=connection.provider_account_id
     )
     if others.exclude(pk=connection.pk).exists():
-        return Revocation.SHARED
+        return Revocation.SHARED, None
     try:
         _revoke_token(connection)
-    except AuthorizationError:
-        return Revocation.REVOKED  # the platform took the access away before us
+    except AuthorizationError as error:
+        return Revocation.REVOKED, error  # the platform took the access away before us
     except ProviderError as error:
         log.warning(
             "revoke failed workspace=%s connection=%s code=%s log_id=%s",
@@ -167,8 +193,8 @@ def _revoke(connection: SocialConnection) -> Revocation:
             error.code,
             error.log_id,
         )
-        return Revocation.FAILED
-    return Revocation.REVOKED
+        return Revocation.FAILED, error
+    return Revocation.REVOKED, None
 
 
 def _revoke_token(connection: SocialConnection) -> None:

@@ -1,4 +1,4 @@
-"""What publishing does when connections tells of a change."""
+"""What publishing does when connections or accounts tells of a change."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ from typing import Any
 
 from django.dispatch import receiver
 
+from accounts.models import Workspace
+from accounts.signals import workspace_emptying, workspace_stopping
 from connections.models import SocialConnection
 from connections.signals import connection_lost, connection_usable, publish_reported
+from publishing.removing import remove_everything, stop_deliveries
 from publishing.services import hold_open, resume_held
 from publishing.waking import look_again
 
@@ -28,3 +31,15 @@ def stop(connection: SocialConnection, **_: Any) -> None:
 def ask_now(provider: str, publish_id: str, **_: Any) -> int:
     """Ask for the status of a publish job that the platform told something of; return how many rows are its."""
     return look_again(provider=provider, publish_id=publish_id)
+
+
+@receiver(workspace_stopping)
+def stop_all(workspace: Workspace, **_: Any) -> bool:
+    """Cancel what is under way in a workspace that is being removed."""
+    return stop_deliveries(workspace)
+
+
+@receiver(workspace_emptying)
+def empty(workspace: Workspace, **_: Any) -> bool:
+    """Delete its videos, photos and posts."""
+    return remove_everything(workspace)

@@ -11,6 +11,7 @@ from typing import Any
 from django.db import transaction
 from django.db.models.functions import Now
 
+from accounts import audit
 from accounts.models import User, Workspace
 from connections.models import SocialConnection
 from connections.providers.base import PublishMode
@@ -129,7 +130,7 @@ def _deliver(
         total_bytes=total_bytes,
         wake_at=post.scheduled_at or Now(),
     )
-    note(delivery, "person", "created", by=str(user or ""))
+    _note_person(delivery, "created", "post.created", user)
     if post.scheduled_at is None:
         ring_on_commit(delivery)
 
@@ -145,7 +146,7 @@ def retry_delivery(*, delivery: Delivery, user: User | None) -> None:
             **(ending.stopped() | {"wake_at": Now()}),
             **_fresh(),
         )
-        note(delivery, "person", "retried", by=str(user or ""))
+        _note_person(delivery, "retried", "post.retried", user)
         ring_on_commit(delivery)
 
 
@@ -167,9 +168,9 @@ def cancel_delivery(*, delivery: Delivery, user: User | None) -> CancelOutcome:
             return _ask_to_cancel(row, user)
         if _is_leased(row):
             Delivery.objects.filter(pk=row.pk).update(cancel_requested_at=Now())
-            note(row, "person", "asked to cancel", by=str(user or ""))
+            _note_person(row, "asked to cancel", "post.canceled", user)
             return CancelOutcome.STOPPING
-        note(row, "person", "canceled", by=str(user or ""))
+        _note_person(row, "canceled", "post.canceled", user)
         ending.cancel(row)
     delivery.refresh_from_db()
     return CancelOutcome.CANCELED
@@ -180,7 +181,7 @@ def _ask_to_cancel(row: Delivery, user: User | None) -> CancelOutcome:
     if row.state == DeliveryState.HELD:
         return CancelOutcome.TOO_LATE
     Delivery.objects.filter(pk=row.pk).update(cancel_requested_at=Now(), wake_at=Now())
-    note(row, "person", "asked to cancel", by=str(user or ""))
+    _note_person(row, "asked to cancel", "post.canceled", user)
     ring_on_commit(row)
     return CancelOutcome.ASKED
 
@@ -201,7 +202,21 @@ def mark_as_posted(*, delivery: Delivery, user: User | None) -> None:
             **ending.stopped(),
             **ending.unexplained(),
         )
-        note(delivery, "person", "marked as posted", by=str(user or ""))
+        _note_person(delivery, "marked as posted", "post.marked_as_posted", user)
+
+
+def _note_person(delivery: Delivery, words: str, action: str, user: User | None) -> None:
+    """Put a person's deed into the post's timeline and into the audit log."""
+    note(delivery, "person", words, by=str(user or ""))
+    audit.record(
+        action,
+        workspace=delivery.workspace_id,
+        actor=user,
+        outcome=words,
+        post=delivery.post_id,
+        delivery=delivery.pk,
+        connection=delivery.connection_id,
+    )
 
 
 def resume_held(connection: SocialConnection) -> int:

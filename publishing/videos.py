@@ -114,6 +114,11 @@ def _remove_files(names: list[str]) -> None:
             logger.warning("the stored file %s could not be removed; the next clean-up will", name)
 
 
+def remove_files_of(video: Video) -> None:
+    """Remove the files of a video whose row is about to go. One that cannot be removed is left to the next clean-up."""
+    _remove_files(_places(video))
+
+
 def delete_unused_video(video: Video) -> bool:
     """Remove a video that no post uses, with its files, and say whether it went. One in use stays."""
     names = _places(video)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 from django.urls import reverse
+from django.utils import timezone
 
 from accounts import urls
-from accounts.models import Membership, Role
+from accounts.models import Invitation, Membership, Role
 
 pytestmark = pytest.mark.django_db
 
@@ -25,6 +26,26 @@ ACCESS = [
     ("member_role", "post", (302, 404, 403, 403, 302)),
     ("member_remove", "get", (302, 404, 403, 403, 200)),
     ("member_remove", "post", (302, 404, 403, 403, 302)),
+    ("invite", "get", (302, 405, 405, 405, 405)),
+    ("invite", "post", (302, 404, 403, 403, 422)),
+    ("invitation_resend", "get", (302, 405, 405, 405, 405)),
+    ("invitation_resend", "post", (302, 404, 403, 403, 302)),
+    ("invitation_revoke", "get", (302, 405, 405, 405, 405)),
+    ("invitation_revoke", "post", (302, 404, 403, 403, 302)),
+    ("invitation_open", "get", (302, 302, 302, 302, 302)),
+    ("invitation_open", "post", (405, 405, 405, 405, 405)),
+    ("invitation", "get", (404, 404, 404, 404, 404)),
+    ("invitation", "post", (404, 404, 404, 404, 404)),
+    ("workspace_transfer", "get", (302, 404, 403, 403, 200)),
+    ("workspace_transfer", "post", (302, 404, 403, 403, 422)),
+    ("workspace_delete", "get", (302, 404, 403, 403, 200)),
+    ("workspace_delete", "post", (302, 404, 403, 403, 422)),
+    ("workspace_restore", "get", (302, 405, 405, 405, 405)),
+    ("workspace_restore", "post", (302, 404, 403, 403, 302)),
+    ("audit", "get", (302, 404, 403, 403, 200)),
+    ("audit", "post", (302, 405, 405, 405, 405)),
+    ("audit_export", "get", (302, 405, 405, 405, 405)),
+    ("audit_export", "post", (302, 404, 403, 403, 200)),
 ]
 
 
@@ -35,16 +56,28 @@ def target(acme, django_user_model):
     return Membership.objects.create(workspace=acme, user=user, role=Role.VIEWER)
 
 
+@pytest.fixture
+def invited(acme):
+    """An invitation that the pages about one invitation are about."""
+    return Invitation.objects.create(
+        workspace=acme,
+        email="n@example.com",
+        role=Role.EDITOR,
+        token_hash="0" * 64,
+        expires_at=timezone.now(),
+    )
+
+
 @pytest.mark.parametrize("position", range(len(CAST)), ids=CAST)
 @pytest.mark.parametrize(("name", "method", "statuses"), ACCESS)
 def test_page_opens_to_whom_it_should(
-    client, target, alice, erin, vic, mallory, name, method, statuses, position
+    client, target, invited, alice, erin, vic, mallory, name, method, statuses, position
 ):
     people = {"mallory": mallory, "vic": vic, "erin": erin, "alice": alice}
     person = people.get(CAST[position])
     if person:
         client.force_login(person)
-    known = {"slug": "acme", "membership_id": target.pk}
+    known = {"slug": "acme", "membership_id": target.pk, "invitation_id": invited.pk, "token": "forged"}
     [pattern] = [pattern for pattern in urls.urlpatterns if pattern.name == name]
     arguments = {key: known[key] for key in pattern.pattern.converters}
 

@@ -41,7 +41,7 @@ def test_members_take_as_many_queries_for_many_as_for_few(alice, acme, browse, d
     client = browse(alice)
     client.get("/w/acme/members/")
 
-    with django_assert_max_num_queries(7):
+    with django_assert_max_num_queries(8):
         client.get("/w/acme/members/")
 
 

@@ -1,0 +1,95 @@
+"""What the audit log hears by signal: sign-ins and the like from allauth, and what operators do in the admin."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from allauth.account import signals as allauth
+from allauth.account.models import EmailAddress
+from django.contrib.admin.models import ADDITION, CHANGE, DELETION, LogEntry
+from django.contrib.auth.signals import user_logged_out, user_login_failed
+from django.db.models.signals import post_save
+from django.dispatch import receiver
+from django.http import HttpRequest
+
+from accounts import audit
+from accounts.models import User
+
+_IN_ADMIN = {ADDITION: "admin.added", CHANGE: "admin.changed", DELETION: "admin.deleted"}
+
+
+@receiver(allauth.user_logged_in)
+def signed_in(request: HttpRequest, user: User, **_: Any) -> None:
+    """Somebody is in, all steps done."""
+    audit.record_for_person("sign_in", user=user, actor=user, request=request)
+
+
+@receiver(user_logged_out)
+def signed_out(request: HttpRequest, user: User | None, **_: Any) -> None:
+    """Somebody went."""
+    if user is not None:
+        audit.record_for_person("sign_out", user=user, actor=user, request=request)
+
+
+@receiver(user_login_failed)
+def sign_in_failed(credentials: dict[str, Any], request: HttpRequest | None = None, **_: Any) -> None:
+    """A wrong password. What was typed is not kept, for people type passwords into the wrong field."""
+    user = _owner_of(str(credentials.get("email") or credentials.get("username") or ""))
+    if user is None:
+        audit.record("sign_in.failed", workspace=None, actor=None, request=request, account="unknown")
+    else:
+        audit.record_for_person("sign_in.failed", user=user, actor=None, request=request, user_id=user.pk)
+
+
+def _owner_of(email: str) -> User | None:
+    user = User.objects.filter(email__iexact=email).first() if email else None
+    if user is None and email:
+        address = (
+            EmailAddress.objects.select_related("user").filter(email__iexact=email, verified=True).first()
+        )
+        user = address.user if address else None
+    return user
+
+
+@receiver([allauth.password_changed, allauth.password_set])
+def password_changed(request: HttpRequest, user: User, **_: Any) -> None:
+    """Somebody set another password, logged in."""
+    audit.record_for_person("password.changed", user=user, actor=user, request=request)
+
+
+@receiver(allauth.password_reset)
+def password_reset(request: HttpRequest, user: User, **_: Any) -> None:
+    """Somebody set another password by a link in an e-mail."""
+    audit.record_for_person("password.reset", user=user, actor=user, request=request)
+
+
+@receiver(allauth.email_changed)
+def email_changed(request: HttpRequest, user: User, **_: Any) -> None:
+    """Somebody logs in with another address now."""
+    audit.record_for_person("email.changed", user=user, actor=user, request=request)
+
+
+@receiver(post_save, sender=LogEntry)
+def done_in_admin(instance: LogEntry, created: bool, **_: Any) -> None:
+    """An operator changed something. The names of the fields are kept, not what stands in them."""
+    if not created:
+        return
+    kind = instance.content_type
+    audit.record(
+        _IN_ADMIN[instance.action_flag],
+        workspace=None,
+        actor=instance.user if isinstance(instance.user, User) else None,
+        kind=f"{kind.app_label}.{kind.model}" if kind else "",
+        object=instance.object_id or "",
+        fields=_fields(instance),
+    )
+
+
+def _fields(entry: LogEntry) -> list[str]:
+    try:
+        parts = json.loads(entry.change_message or "[]")
+    except ValueError:
+        return []  # a message of an action's own words
+    found = [part.get("changed", {}).get("fields", []) for part in parts if isinstance(part, dict)]
+    return [str(name) for names in found for name in names]

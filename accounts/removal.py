@@ -1,0 +1,109 @@
+"""Deleting a workspace: a wish, a grace period in which it can be taken back, then the removal of everything."""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+
+from django.db import transaction
+from django.db.models.functions import Now
+from django.dispatch import Signal
+from django.utils import timezone
+
+from accounts import audit
+from accounts.models import Membership, Workspace
+from accounts.permissions import Permission
+from accounts.signals import workspace_disconnecting, workspace_emptying, workspace_stopping
+
+logger = logging.getLogger(__name__)
+
+GRACE = timedelta(days=14)
+
+
+class RemovalError(Exception):
+    """This cannot be done with a workspace's deletion; the text is for people."""
+
+
+def request_deletion(*, actor: Membership) -> Workspace:
+    """Have the workspace removed after GRACE; until then it works as before and can be restored. Safe to repeat.
+
+    Raises RemovalError if the actor is no owner any more.
+    """
+    with transaction.atomic():
+        workspace = _locked(actor)
+        if workspace.delete_after is None:
+            workspace.delete_after = timezone.now() + GRACE
+            workspace.deletion_requested_by = actor.user
+            workspace.save(update_fields=["delete_after", "deletion_requested_by"])
+            audit.record(
+                "workspace.deletion_requested",
+                workspace=workspace,
+                actor=actor.user,
+                delete_after=workspace.delete_after.isoformat(timespec="seconds"),
+            )
+    return workspace
+
+
+def restore(*, actor: Membership) -> Workspace:
+    """Take the wish back. Raises RemovalError if the actor is no owner any more, or the removal has begun."""
+    with transaction.atomic():
+        workspace = _locked(actor)
+        if workspace.delete_after is not None:
+            workspace.delete_after = None
+            workspace.deletion_requested_by = None
+            workspace.save(update_fields=["delete_after", "deletion_requested_by"])
+            audit.record("workspace.restored", workspace=workspace, actor=actor.user)
+    return workspace
+
+
+def _locked(actor: Membership) -> Workspace:
+    workspace = Workspace.objects.select_for_update().get(pk=actor.workspace_id)
+    fresh = Membership.objects.filter(pk=actor.pk).first()
+    if fresh is None or not fresh.may(Permission.DELETE):
+        raise RemovalError("Only an owner can delete or restore a workspace.")
+    if workspace.removal_started_at:
+        raise RemovalError("Its removal has begun, so it can't be brought back.")
+    return workspace
+
+
+def remove_due() -> str:
+    """Remove the workspaces whose grace is over; return what was done, for the log. Safe to run twice or beside itself.
+
+    What cannot be ended yet (a video on its way, a platform's answer awaited) is left for the next run.
+    """
+    Workspace.objects.filter(delete_after__lte=Now(), removal_started_at=None).update(
+        removal_started_at=Now()
+    )
+    outcomes = [_remove(one) for one in Workspace.objects.exclude(removal_started_at=None).order_by("pk")]
+    return f"removed={outcomes.count(True)} waiting={outcomes.count(False)}"
+
+
+def _remove(workspace: Workspace) -> bool:
+    """Take one workspace as far as it goes. Nobody gets in any more, and a failure stops no other one."""
+    for signal in (workspace_stopping, workspace_disconnecting, workspace_emptying):
+        if not _is_done(signal, workspace):
+            logger.info("workspace removal waits workspace=%s", workspace.pk)
+            return False
+    with transaction.atomic():
+        locked = Workspace.objects.select_for_update().filter(pk=workspace.pk).first()
+        if locked is None:
+            return True  # another run was faster
+        audit.record("workspace.removed", workspace=workspace, actor=None)
+        locked.delete()
+    logger.info("workspace removed workspace=%s", workspace.pk)
+    return True
+
+
+def _is_done(signal: Signal, workspace: Workspace) -> bool:
+    done = True
+    for receiver, answer in signal.send_robust(Workspace, workspace=workspace):
+        if isinstance(answer, Exception):
+            logger.error(
+                "workspace removal failed workspace=%s handler=%s",
+                workspace.pk,
+                getattr(receiver, "__name__", receiver),
+                exc_info=answer,
+            )
+            done = False
+        done = done and answer is not False
+    return done
