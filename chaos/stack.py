@@ -24,7 +24,7 @@ READ_TIMEOUT_S = 2.0
 THREADS = 48
 SLOTS = 40
 
-QUICK: Mapping[str, str] = {
+QUICK: dict[str, str] = {
     "DELIVERY_LEASE_SECONDS": str(LEASE_S),
     "ENGINE_TIME_SCALE": str(TIME_SCALE),
     "TIKTOK_READ_TIMEOUT": str(READ_TIMEOUT_S),
@@ -33,7 +33,7 @@ QUICK: Mapping[str, str] = {
 }
 """Settings that make waits short and chunks small, so that hours of trouble take a minute."""
 
-FREE: Mapping[str, Any] = {
+FREE: dict[str, Any] = {
     "audited": True,
     "posts_per_day": None,
     "pending_drafts": None,

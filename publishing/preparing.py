@@ -10,7 +10,7 @@ from django.db.models.functions import Now
 from config.faultpoints import reached
 from connections.clients import call
 from connections.crypto import seal
-from connections.limits import take
+from connections.limits import require_room, take
 from connections.profiles import creator_info_for
 from connections.providers import provider_for
 from connections.providers.base import Client, CreatorInfo, Operation, PublishJob, PublishMode
@@ -52,7 +52,7 @@ def prepare(delivery: Delivery) -> str | None:
             message="The file is no longer in Broadside's storage, so nothing was sent.",
             next_step="Upload it again as a new post, or ask your operator to restore the file, then retry.",
         )
-    take(delivery.connection, Operation.START)
+    require_room(delivery.connection, Operation.START)
     creator = _look_at_creator(delivery)
     problems = [
         problem
@@ -68,7 +68,9 @@ def prepare(delivery: Delivery) -> str | None:
             next_step="Nothing was sent. Create the post again with other choices.",
         )
     if pulling.is_by_pull(delivery):
+        take(delivery.connection, Operation.START)
         return pulling.start_pull(delivery)
+    take(delivery.connection, Operation.START)
     _start_job(delivery)
     return None
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from datetime import timedelta
 
 import pytest
 
-from connections.limits import LocalLimitError, take
+from connections.limits import LocalLimitError, require_room, take
 from connections.providers import provider_for
 from connections.providers.base import Operation
 from connections.providers.tiktok.rules import rate_limits_from
@@ -67,3 +68,29 @@ def test_rate_limits_from_changes_only_what_is_named():
 def test_rate_limits_from_refuses_an_unknown_operation():
     with pytest.raises(ValueError, match="uploads"):
         rate_limits_from({"uploads": 3})
+
+
+def test_require_room_counts_nothing_and_refuses_as_take_does(acme, make_connection):  # noqa: F811
+    connection = make_connection(acme)
+    for _ in range(6):
+        require_room(connection, Operation.START)
+        take(connection, Operation.START)
+
+    with pytest.raises(LocalLimitError):
+        require_room(connection, Operation.START)
+
+
+@pytest.mark.parametrize("hours", [-1, 1])
+def test_take_goes_by_one_clock_though_a_worker_s_is_wrong(acme, make_connection, monkeypatch, hours):  # noqa: F811
+    connection = make_connection(acme)
+    for _ in range(3):
+        take(connection, Operation.START)
+    real = time.time
+    monkeypatch.setattr(time, "time", lambda: real() + hours * 3600)
+    for _ in range(3):
+        take(connection, Operation.START)
+
+    with pytest.raises(LocalLimitError) as refused:
+        take(connection, Operation.START)
+
+    assert refused.value.wait <= timedelta(seconds=61)
