@@ -12,7 +12,7 @@ from publishing.models import Attempt
 _TITLES: dict[str, Callable[[Attempt, str], str]] = {
     "refresh": lambda attempt, platform: "Renewed the access to the account",
     "creator": lambda attempt, platform: "Checked what the account may post",
-    "start": lambda attempt, platform: f"Announced the video to {platform}",
+    "start": lambda attempt, platform: _start_title(attempt, platform),
     "chunk": lambda attempt, platform: _chunk_title(attempt),
     "resume": lambda attempt, platform: f"Asked {platform} where to go on",
     "status": lambda attempt, platform: f"Asked {platform} how far it is",
@@ -78,6 +78,13 @@ def tell_attempt(attempt: Attempt, *, platform: str, is_over: bool = True) -> En
         log_id=attempt.log_id,
         http_status=attempt.http_status,
     )
+
+
+def _start_title(attempt: Attempt, platform: str) -> str:
+    files = attempt.detail.get("files")
+    if files is None:
+        return f"Announced the video to {platform}"
+    return f"Asked {platform} to fetch {'the file' if files == 1 else f'{files} files'}"
 
 
 def _chunk_title(attempt: Attempt) -> str:

@@ -82,3 +82,37 @@ def test_rate_limits_refuse_what_they_do_not_know():
 
     assert read.returncode != 0
     assert "takes start=N" in read.stderr
+
+
+LOCAL = {"TIKTOK_API_URL": "http://127.0.0.1:8787"}
+
+
+@pytest.mark.parametrize(
+    ("prefix", "env"),
+    [
+        pytest.param("http://broadside.example.com/media/pull/", {}, id="http"),
+        pytest.param("http://127.0.0.1:8000/media/pull/", {}, id="loopback for the real TikTok"),
+        pytest.param("http://broadside.example.com/media/pull/", LOCAL, id="http beyond this machine"),
+        pytest.param("https://broadside.example.com/media/pull", {}, id="no slash at the end"),
+        pytest.param("https://broadside.example.com/", {}, id="another path"),
+        pytest.param("https://broadside.example.com/media/pull/?a=/media/pull/", {}, id="query"),
+        pytest.param("/media/pull/", {}, id="no host"),
+    ],
+)
+def test_a_pull_prefix_that_cannot_work_stops_the_start(prefix, env):
+    done = _read(COMPLETE | env | {"TIKTOK_PULL_URL_PREFIX": prefix})
+
+    assert "TIKTOK_PULL_URL_PREFIX must" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("prefix", "env"),
+    [
+        pytest.param("https://media.example.com/media/pull/", {}, id="https"),
+        pytest.param("http://127.0.0.1:8000/media/pull/", LOCAL, id="loopback for a local TikTok"),
+    ],
+)
+def test_the_host_of_a_pull_prefix_is_answered(prefix, env):
+    done = _read(COMPLETE | env | {"TIKTOK_PULL_URL_PREFIX": prefix}, "s.ALLOWED_HOSTS")
+
+    assert prefix.split("/")[2].split(":")[0] in done.stdout

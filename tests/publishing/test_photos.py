@@ -386,7 +386,7 @@ def test_photos_are_published_in_order_with_texts_and_choices(photo_delivery, ti
     assert task["cover_index"] == 1
     assert (info["auto_add_music"], info["is_aigc"], info["brand_organic_toggle"]) == (True, True, True)
     assert info["disable_comment"] is True
-    assert tiktok.control("GET", "/requests").get("warnings", []) == []
+    assert tiktok.control("GET", "/requests")["warnings"] == []
 
 
 @pytest.mark.django_db(transaction=True)

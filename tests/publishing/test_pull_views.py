@@ -122,7 +122,9 @@ def test_nonsense_leads_nowhere(delivery, token):
 
 def test_a_signature_made_for_something_else_is_not_taken(delivery):
     stamp = round(delivery.pull_requested_at.timestamp() * 1_000_000)
-    token = signing.dumps([str(delivery.pk), str(delivery.post.video_id), stamp], salt="publishing.videos.kept")
+    token = signing.dumps(
+        [str(delivery.pk), str(delivery.post.video_id), stamp], salt="publishing.videos.kept"
+    )
 
     assert Client().get(f"/media/pull/{token}/file.mp4").status_code == 404
 
