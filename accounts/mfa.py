@@ -26,6 +26,7 @@ class MFAAdapter(DefaultMFAAdapter):
 
     error_messages = DefaultMFAAdapter.error_messages | {
         "incorrect_code": "That code is not right. Codes change every 30 seconds: try the next one.",
+        "bad_credential": "That passkey does not belong to an account here. Try another, or log in with your password.",
         "unverified_email": "Confirm your e-mail address first: it is the way back in if you lose the second step.",
         "add_email_blocked": "Turn the second step off before you change the address.",
     }
@@ -45,9 +46,14 @@ def rows_by_key() -> dict[str, int]:
 
 
 def problem() -> str:
-    """Say in an operator's words which stored secret does not open, "" if all do."""
+    """Open one stored secret for each key; say in an operator's words what is wrong, "" if all open."""
+    tried: set[str] = set()
     for row in _rows():
         for _, value in _sealed(row):
+            used_id = value.partition(":")[0]
+            if used_id in tried:
+                continue
+            tried.add(used_id)
             try:
                 keyring().decrypt(value, context=CONTEXT)
             except DecryptionError as error:

@@ -227,6 +227,13 @@ ACCOUNT_RATE_LIMITS = {
 MFA_ADAPTER = "accounts.mfa.MFAAdapter"
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_PASSKEY_LOGIN_ENABLED = True
+MFA_FORMS = {
+    "authenticate_webauthn": "accounts.mfa_forms.AuthenticateForm",
+    "login_webauthn": "accounts.mfa_forms.LoginForm",
+    "reauthenticate_webauthn": "accounts.mfa_forms.ReauthenticateForm",
+    "add_webauthn": "accounts.mfa_forms.AddForm",
+    "edit_webauthn": "accounts.mfa_forms.EditForm",
+}
 MFA_TOTP_ISSUER = "Broadside"
 MFA_TOTP_TOLERANCE = 1  # a phone's clock may be half a minute off
 MFA_RATE_LIMITS = {"webauthn_login": "10/m/ip"}

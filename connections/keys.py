@@ -11,6 +11,7 @@ from django.db import models
 from django.db.models import Count, Value
 from django.db.models.functions import StrIndex, Substr
 
+from accounts import mfa
 from connections.crypto import DecryptionError, EncryptedTextField, keyring, open_sealed, seal
 
 BATCH = 200
@@ -83,6 +84,9 @@ def key_health() -> KeyHealth:
     for column in encrypted_columns():
         rows[str(column)] = counts = _rows_by_key(column)
         problems += [problem for key in counts if (problem := _sample_problem(column, key))]
+    if second_factors := mfa.rows_by_key():
+        rows[mfa.CONTEXT] = second_factors
+        problems += filter(None, [mfa.problem()])
     return KeyHealth(" ".join(problems), ring.ids, rows)
 
 
