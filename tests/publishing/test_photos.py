@@ -339,7 +339,7 @@ def test_photos_of_another_workspace_or_post_make_no_post(acme, rival, make_conn
     Photo.objects.filter(pk=used.pk).update(post=Post.objects.create(workspace=acme, kind=PostKind.PHOTO))
 
     for photo in (store(rival), used):
-        with pytest.raises(ValueError):
+        with pytest.raises(ValueError, match="workspace|another post"):
             services.create_photo_post(photos=[photo], **values)
 
 

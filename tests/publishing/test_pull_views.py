@@ -1,4 +1,4 @@
-"""The address at which a platform fetches a file: who has it gets the file, in parts, while it is wanted; nobody else."""
+"""The address at which a platform fetches a file: who has it gets the file, in parts, while it is wanted."""
 
 from __future__ import annotations
 
