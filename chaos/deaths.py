@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from datetime import timedelta
 
@@ -32,6 +33,8 @@ def die_at(stack: Stack, point: str, *, nth: int = 1) -> Result:
     with stack.worker(threads=4, BROADSIDE_DIE_AT=f"{point}#{nth}") as first:
         delivery = make_delivery(connection, make_video(workspace, LARGE_BYTES))
         eventually(lambda: not first.is_running, seconds=PATIENCE_S, what=f"death at {point}")
+        if first.wait(1) != -signal.SIGKILL:
+            raise AssertionError(f"the worker ended before {point}: {first.log.read_text()[-2000:]}")
     died_at = time.monotonic()
     with stack.worker(threads=4):
         up_after = time.monotonic() - died_at

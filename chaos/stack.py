@@ -97,6 +97,7 @@ def own_stack() -> Iterator[Stack]:
     services = embedded.services
     if services is None:
         raise RuntimeError("this process already belongs to a test session")
+    services.is_careless = False
     with tempfile.TemporaryDirectory(prefix="broadside-chaos-") as name:
         folder = Path(name)
         with (

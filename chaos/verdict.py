@@ -100,6 +100,9 @@ def judge_all(
     """Judge each delivery of `labels`."""
     copies = live_copies(tiktok)
     rows = Delivery.objects.filter(pk__in=labels).select_related("post", "connection")
+    forgotten = set(labels) - {row.pk for row in rows}
+    if forgotten:
+        raise RuntimeError(f"the database forgot {len(forgotten)} confirmed posts")
     return [
         Result(
             label=labels[row.pk],

@@ -32,6 +32,8 @@ class Services:
         self._lock: int | None = None
         self._processes: list[tuple[subprocess.Popen[bytes], tuple[int, ...]]] = []
         self._cluster: Cluster
+        self.is_careless = True
+        """Whether Postgres may forget what it committed when it is killed: quicker, and no test minds but chaos."""
         self.password = secrets.token_hex(16)
         self.port = hidden_port()
         self.redis = RedisServer(self.folder / "redis", hidden_port(), secrets.token_hex(16))
@@ -73,7 +75,7 @@ class Services:
         (self.folder / "static").mkdir()
         self._lock = _hold(self.folder)
         self._cluster = Cluster.at(
-            self.folder, port=self.port, superuser_password=secrets.token_hex(16), careless=True
+            self.folder, port=self.port, superuser_password=secrets.token_hex(16), careless=self.is_careless
         )
         self._start_postgres()
         self._cluster.ensure_role(self.password, may_create_databases=True)

@@ -17,6 +17,12 @@ ROOT = Path(__file__).resolve().parents[2]
 WORKER = ["worker", "-P", "threads", "-Q", "default,uploads,polls", "--without-gossip", "--without-mingle"]
 
 
+def _celery(env: Mapping[str, str]) -> list[str]:
+    """Celery, or one whose clock is wrong by BROADSIDE_CLOCK_SHIFT seconds."""
+    seconds = env.get("BROADSIDE_CLOCK_SHIFT")
+    return ["chaos.shifted", seconds] if seconds else ["celery"]
+
+
 class Process:
     """A Celery process of ours; its whole session ends with it."""
 
@@ -24,7 +30,10 @@ class Process:
         self.log = log
         with log.open("ab") as output:
             self._process: subprocess.Popen[bytes] = spawn(
-                [sys.executable, "-m", "celery", "-A", "config", *words], env=env, cwd=ROOT, output=output
+                [sys.executable, "-m", *_celery(env), "-A", "config", *words],
+                env=env,
+                cwd=ROOT,
+                output=output,
             )
 
     @property
