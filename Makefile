@@ -4,7 +4,7 @@
 PY := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-browser lint format lock reset install-demo install-dev
+.PHONY: chaos help demo test test-browser lint format lock reset install-demo install-dev
 
 help: ## What can be made
 	@awk -F ': .*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -13,7 +13,10 @@ demo: install-demo ## Run everything on this machine, with a local TikTok
 	@exec $(PY) -m stack demo
 
 test: install-dev ## Run the tests (without the browser's)
-	$(PY) -m pytest -q -m "not browser" $(ARGS)
+	$(PY) -m pytest -q -m "not browser and not exhaustive" $(ARGS)
+
+chaos: install-dev ## Break everything, count what stands: make chaos N=500 SEED=1 SHORT=1
+	@$(PY) -m chaos $(if $(N),--n $(N)) $(if $(SEED),--seed $(SEED)) $(if $(SHORT),--short) $(ARGS)
 
 test-browser: install-dev ## Run the tests that drive the pages with Chromium
 	$(PY) -m pytest -q -m browser $(ARGS)

@@ -1,0 +1,22 @@
+"""The fault matrix, every seventh cell of it. `make chaos` runs it whole."""
+
+from __future__ import annotations
+
+import pytest
+
+from chaos.matrix import FAULTS, STEPS, cells, run_matrix
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.stack, pytest.mark.timeout(150)]
+
+
+def test_faults_end_in_one_post_or_the_truth(stack):
+    results = run_matrix(stack, short=True)
+
+    assert len(results) >= 20
+    assert [result for result in results if result.is_bad] == []
+
+
+def test_the_matrix_has_each_fault_at_each_step():
+    assert {(cell.step, cell.fault) for cell in cells()} == {
+        (step, fault) for step in STEPS for fault in FAULTS
+    }
