@@ -14,7 +14,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from accounts.models import Membership, User, Workspace
+from accounts.models import AuditEvent, Invitation, Membership, User, Workspace
 
 admin.site.site_header = "Broadside"
 admin.site.site_title = "Broadside"
@@ -77,7 +77,7 @@ class WorkspaceAdmin(admin.ModelAdmin):
     list_filter = ("created_at",)
     search_fields = ("name", "slug", "memberships__user__email")
     ordering = ("name",)
-    readonly_fields = ("id", "created_at")
+    readonly_fields = ("id", "created_at", "delete_after", "deletion_requested_by", "removal_started_at")
     inlines = (MembershipInline,)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Workspace]:
@@ -88,3 +88,42 @@ class WorkspaceAdmin(admin.ModelAdmin):
     def member_count(self, workspace: Any) -> int:
         """How many people are in it."""
         return int(workspace.members_in_it)
+
+
+class ReadOnlyAdmin(admin.ModelAdmin):
+    """Rows to look at."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Never."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Never."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Never."""
+        return False
+
+
+@admin.register(AuditEvent)
+class AuditEventAdmin(ReadOnlyAdmin):
+    """What happened in all workspaces, and outside of them."""
+
+    list_display = ("at", "action", "actor_id", "workspace_id", "ip")
+    list_filter = ("at", "action")
+    search_fields = ("=actor_id", "=workspace_id", "action", "=ip")
+    ordering = ("-id",)
+    show_full_result_count = False
+
+
+@admin.register(Invitation)
+class InvitationAdmin(ReadOnlyAdmin):
+    """Who was asked into which workspace, and what came of it."""
+
+    list_display = ("email", "workspace", "role", "sent_at", "expires_at", "accepted_at", "revoked_at")
+    list_filter = ("role", "created_at")
+    list_select_related = ("workspace",)
+    search_fields = ("email", "workspace__name", "workspace__slug")
+    ordering = ("-created_at",)
+    exclude = ("token_hash",)

@@ -115,8 +115,10 @@ def record_for_person(
     action: str, *, user: User, actor: User | None, request: HttpRequest | None = None, **details: Any
 ) -> None:
     """Write what concerns a person and not one workspace: once for each workspace that they are a member of."""
-    ids = Membership.objects.filter(user=user).values_list("workspace_id", flat=True)
-    for workspace_id in list(ids) or [None]:
+    ids: list[uuid.UUID | None] = [
+        *Membership.objects.filter(user=user).values_list("workspace_id", flat=True)
+    ]
+    for workspace_id in ids or [None]:
         record(action, workspace=workspace_id, actor=actor, request=request, **details)
 
 

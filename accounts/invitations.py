@@ -13,6 +13,7 @@ import secrets
 import uuid
 from datetime import timedelta
 from smtplib import SMTPException
+from typing import Any
 
 from allauth.account.models import EmailAddress
 from django.conf import settings
@@ -32,7 +33,7 @@ logger = logging.getLogger(__name__)
 
 LIFE = timedelta(days=7)
 PER_DAY = 100
-"""Invitations by one person or into one workspace within a day: an invitation is mail to somebody who asked for none."""
+"""Invitations by one person or into one workspace within a day: it is mail to somebody who asked for none."""
 
 PAUSE = timedelta(minutes=1)
 """Between two e-mails of one invitation."""
@@ -195,7 +196,7 @@ def _confirm_address(user: User, email: str) -> None:
         rows.filter(user=user).update(verified=True)
 
 
-def _record(action: str, invitation: Invitation, actor: User, **details: object) -> None:
+def _record(action: str, invitation: Invitation, actor: User, **details: Any) -> None:
     audit.record(
         action,
         workspace=invitation.workspace_id,

@@ -98,12 +98,9 @@ def _is_done(signal: Signal, workspace: Workspace) -> bool:
     done = True
     for receiver, answer in signal.send_robust(Workspace, workspace=workspace):
         if isinstance(answer, Exception):
-            logger.error(
-                "workspace removal failed workspace=%s handler=%s",
-                workspace.pk,
-                getattr(receiver, "__name__", receiver),
-                exc_info=answer,
-            )
+            # Django has logged the traceback.
+            name = getattr(receiver, "__name__", receiver)
+            logger.error("workspace removal failed workspace=%s handler=%s", workspace.pk, name)
             done = False
         done = done and answer is not False
     return done

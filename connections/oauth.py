@@ -11,6 +11,7 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
@@ -204,7 +205,7 @@ def _save_connection(
 
 def _record(connection: SocialConnection, user: User, scopes_before: set[str] | None) -> None:
     """Note who connected what, and where the creator allowed more or less than last time, what."""
-    what: dict[str, object] = {"connection": connection.pk, "provider": connection.provider}
+    what: dict[str, Any] = {"connection": connection.pk, "provider": connection.provider}
     action = "connection.connected" if scopes_before is None else "connection.reconnected"
     audit.record(action, workspace=connection.workspace_id, actor=user, scopes=connection.scopes, **what)
     scopes = set(connection.scopes)

@@ -204,7 +204,7 @@ def test_database_refuses_a_second_unanswered_invitation_of_one_address(alice, i
         )
 
 
-# --- Sending again, taking back ----------------------------------------------------------------------------------------
+# --- Sending again, taking back ---------------------------------------------------------------------------------------
 
 
 def test_resend_makes_a_new_link_and_ends_the_old(alice, invited, client, browse):
@@ -405,7 +405,7 @@ def test_revoking_wins_over_a_page_that_is_open(alice, invited, nora, browse):
     assert not Membership.objects.filter(user=nora).exists()
 
 
-# --- Signing up through the link ----------------------------------------------------------------------------------------
+# --- Signing up through the link --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("verification", ["optional", "mandatory"])

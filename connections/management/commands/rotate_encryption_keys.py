@@ -8,6 +8,7 @@ from typing import Any
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError
 
+from accounts import audit, mfa
 from connections.crypto import keyring
 from connections.keys import Rotation, encrypted_columns, rotate
 
@@ -37,7 +38,12 @@ class Command(BaseCommand):
         ]
         for result in results:
             self._tell(result, dry_run=dry_run)
-        unreadable = sum(result.unreadable for result in results)
+        moved, unreadable_factors = mfa.reseal(dry_run=dry_run)
+        verb = "to re-encrypt" if dry_run else "re-encrypted"
+        self.stdout.write(f"{mfa.CONTEXT}: {moved} {verb}, {unreadable_factors} do not open")
+        unreadable = sum(result.unreadable for result in results) + unreadable_factors
+        if not dry_run:
+            self._record(results, unreadable)
         if unreadable:
             raise CommandError(
                 f"{unreadable} stored values do not open with any key of ENCRYPTION_KEYS. They were left as they are: "
@@ -45,6 +51,16 @@ class Command(BaseCommand):
             )
         self.stdout.write(
             self.style.SUCCESS("Every value opens." if dry_run else "Old keys are no longer needed.")
+        )
+
+    def _record(self, results: list[Rotation], unreadable: int) -> None:
+        audit.record(
+            "keys.rotated",
+            workspace=None,
+            actor=None,
+            newest=keyring().primary_id,
+            values=sum(result.done for result in results),
+            unreadable=unreadable,
         )
 
     def _progress(self, result: Rotation) -> None:
