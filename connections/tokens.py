@@ -36,7 +36,6 @@ from connections.providers.base import TokenGrant
 
 log = logging.getLogger(__name__)
 
-LEASE = timedelta(seconds=60)  # longer than a token request may take with its timeouts
 WAIT = timedelta(seconds=30)  # how long one caller waits for another's refresh
 POLL = timedelta(milliseconds=50)
 MARGIN = timedelta(minutes=10)
@@ -168,10 +167,15 @@ def _take_lease(connection: SocialConnection) -> bool:
         rows = SocialConnection.objects.filter(
             free, pk=connection.pk, token_generation=connection.token_generation
         )
-        taken = bool(rows.update(refresh_lease_until=Now() + LEASE))
+        taken = bool(rows.update(refresh_lease_until=Now() + _lease(connection)))
         if taken:
             _reload(connection)
     return taken
+
+
+def _lease(connection: SocialConnection) -> timedelta:
+    """Longer than a token request may take; and no longer, for it is what the death of a refresher costs."""
+    return provider_for(connection.provider).longest_call + timedelta(seconds=1)
 
 
 def _release(connection: SocialConnection, lease: datetime | None) -> None:

@@ -44,6 +44,11 @@ def in_hand(delivery: Delivery) -> Iterator[None]:
         _in_hand.pop(lease, None)
 
 
+def workspaces_in_hand() -> set[uuid.UUID]:
+    """The workspaces whose deliveries this process is at."""
+    return {delivery.workspace_id for delivery in list(_in_hand.values())}
+
+
 def leave(*, grace: timedelta = timedelta(seconds=GRACE_S)) -> None:
     """Begin to end: nothing new is begun, and after `grace` what is left is handed back and the process is gone."""
     if stopping.is_set():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 import uuid
 from typing import Any
 
@@ -16,10 +15,11 @@ from django.utils import timezone
 from config import heartbeat
 from publishing import dispatch, engine, leaving, photos, videos
 from publishing.models import Delivery
+from publishing.slots import Slots
 
 logger = logging.getLogger(__name__)
 
-_slots = threading.BoundedSemaphore(settings.UPLOAD_SLOTS)
+_slots = Slots(settings.UPLOAD_SLOTS)
 
 
 @shared_task
@@ -36,12 +36,13 @@ def dispatch_deliveries(**_: Any) -> int:
 @shared_task
 def upload_delivery(*, delivery_id: str, **_: Any) -> str:
     """Take one delivery as far as it goes, if this process has a slot free for an upload."""
-    if leaving.stopping.is_set() or not _slots.acquire(blocking=False):
+    slot = None if leaving.stopping.is_set() else _slots.take(uuid.UUID(delivery_id))
+    if slot is None:
         return _ring_again(delivery_id)
     try:
         return engine.advance_delivery(uuid.UUID(delivery_id))
     finally:
-        _slots.release()
+        slot.release()
 
 
 @shared_task

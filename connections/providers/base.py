@@ -381,6 +381,8 @@ class Provider(Protocol):
     caption_limit: int
     max_video_bytes: int
     rate_limits: Mapping[Operation, RateLimit]
+    longest_call: timedelta
+    """The longest that one call may take until it ends or times out; sending a chunk is no such call."""
     video_rules: VideoRules
     photo_rules: PhotoRules
     posting_rules: PostingRules

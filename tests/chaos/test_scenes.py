@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.stack, pytest
         scenes.asked_to_end,
         scenes.clock_ahead,
         scenes.frozen_and_thawed,
-        scenes.polls_beside_uploads,
+        pytest.param(scenes.polls_beside_uploads, marks=pytest.mark.exhaustive),
         pytest.param(scenes.clock_behind, marks=pytest.mark.exhaustive),
         pytest.param(scenes.dispatcher_killed, marks=pytest.mark.exhaustive),
         pytest.param(scenes.redis_wiped, marks=pytest.mark.exhaustive),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import timedelta
 from types import MappingProxyType
 from urllib.parse import quote, urlsplit
 
@@ -83,6 +84,7 @@ class TikTokProvider:
         self._pull_url_prefix = pull_url_prefix
         self._pulls_videos = pulls_videos
         self.rate_limits = rate_limits
+        self.longest_call = timedelta(seconds=connect_timeout + 2 * read_timeout)
         self._http = Http(connect_timeout=connect_timeout, read_timeout=read_timeout)
         # On a slow line a piece of a chunk may need long, and urllib3 sends under the time-out for connecting.
         self._upload_http = Http(connect_timeout=read_timeout, read_timeout=read_timeout)
