@@ -15,7 +15,15 @@ from django.utils.safestring import SafeString
 
 from accounts.models import User
 from publishing import services
-from publishing.models import Attempt, Delivery, IllegalTransitionError, Post, StaleTransitionError, Video
+from publishing.models import (
+    Attempt,
+    Delivery,
+    IllegalTransitionError,
+    Photo,
+    Post,
+    StaleTransitionError,
+    Video,
+)
 from publishing.services import CancelOutcome
 
 ATTEMPT_FIELDS = (
@@ -235,7 +243,9 @@ class PostAdmin(RecordAdmin):
     fields = [
         "id",
         "workspace",
+        "kind",
         "video_link",
+        "title",
         "caption",
         "scheduled_at",
         "created_by",
@@ -308,3 +318,29 @@ class VideoAdmin(RecordAdmin):
     def dimensions(self, video: Video) -> str:
         """Width and height."""
         return f"{video.width} × {video.height}"
+
+
+@admin.register(Photo)
+class PhotoAdmin(RecordAdmin):
+    """One picture of a post."""
+
+    list_display = ["original_name", "workspace", "post", "position", "total_bytes", "created_at"]
+    list_filter = [("workspace", admin.RelatedOnlyFieldListFilter)]
+    list_select_related = ["workspace", "post"]
+    search_fields = ["id", "original_name", "sha256", "workspace__slug", "workspace__name"]
+    ordering = ["-created_at"]
+    date_hierarchy = "created_at"
+    fields = [
+        "id",
+        "workspace",
+        "post",
+        "position",
+        "original_name",
+        "content_type",
+        "total_bytes",
+        "sha256",
+        "width",
+        "height",
+        "uploaded_by",
+        "created_at",
+    ]

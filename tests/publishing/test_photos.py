@@ -339,7 +339,7 @@ def test_photos_of_another_workspace_or_post_make_no_post(acme, rival, make_conn
     Photo.objects.filter(pk=used.pk).update(post=Post.objects.create(workspace=acme, kind=PostKind.PHOTO))
 
     for photo in (store(rival), used):
-        with pytest.raises(ValueError, match="workspace|another post"):
+        with pytest.raises(ValueError, match=r"workspace|another post"):
             services.create_photo_post(photos=[photo], **values)
 
 
@@ -444,3 +444,16 @@ def test_photos_still_fetch_where_videos_are_uploaded(photo_delivery, tiktok, se
     provider_for.cache_clear()
 
     assert finish(photo_delivery(1), tiktok).state == DeliveryState.PUBLISHED
+
+
+def test_an_operator_sees_a_photo_and_cannot_change_it(acme, admin_client):
+    photo = store(acme)
+    url = f"/admin/publishing/photo/{photo.pk}/change/"
+
+    shown = admin_client.get(url)
+    admin_client.post(url, {"position": "7"})
+
+    photo.refresh_from_db()
+    assert shown.status_code == 200
+    assert photo.sha256 in shown.content.decode()
+    assert photo.position == 0

@@ -98,8 +98,8 @@ def test_a_draft_is_fetched_into_the_inbox(acme, connect, make_delivery, pulls, 
 def test_a_request_of_unknown_end_is_held_and_never_repeated(delivery, tiktok, action, posts):
     tiktok.fault({"endpoint": "video_init"}, action)
 
+    assert engine.advance_delivery(delivery.pk) == "held"
     held = finish(delivery, tiktok)
-    engine.advance_delivery(held.pk)
 
     assert (held.state, held.hold_reason) == (DeliveryState.HELD, HoldReason.UNCONFIRMED)
     assert "may be posted" in held.reason_message
@@ -301,8 +301,8 @@ def test_a_cancel_while_the_platform_downloads_is_passed_on(delivery, tiktok, er
     delivery.refresh_from_db()
 
     outcome = services.cancel_delivery(delivery=delivery, user=erin)
-    slow_download.set()
     done = drive(delivery)
+    slow_download.set()
 
     assert outcome == CancelOutcome.ASKED
     assert done.state == DeliveryState.CANCELED

@@ -43,7 +43,10 @@ _ENDS = {DeliveryState.FAILED: FAILED, DeliveryState.HELD: HELD, DeliveryState.C
 class Command(BaseCommand):
     """`manage.py publish VIDEO --workspace W …`."""
 
-    help = "Publish a video to an account of a workspace, and follow it to the end. Photos are posted on the pages only."
+    help = (
+        "Publish a video to an account of a workspace, and follow it to the end. "
+        "Photos are posted on the pages only."
+    )
     requires_migrations_checks = True
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> Any:
