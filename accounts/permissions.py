@@ -67,6 +67,19 @@ class Permission(Enum):
         self.least = least
         self.words = words
 
+    @property
+    def who(self) -> str:
+        """Those who may, in words."""
+        return _WHO[self.least]
+
     def is_of(self, role: Role) -> bool:
         """Whether members with this role may."""
         return role.covers(self.least)
+
+
+_WHO = {
+    Role.VIEWER: "Everybody",
+    Role.EDITOR: "Editors, admins and owners",
+    Role.ADMIN: "Admins and owners",
+    Role.OWNER: "Owners",
+}

@@ -117,7 +117,7 @@ def show_members(
         "can_invite": actor.may(Permission.MANAGE_MEMBERS),
         "pending": _pending(actor) if actor.may(Permission.MANAGE_MEMBERS) else [],
         "roles": list(reversed(Role)),
-        "permissions": [(one.words, [one.is_of(role) for role in reversed(Role)]) for one in Permission],
+        "permissions": list(Permission),
     }
     return render(request, "accounts/workspace_members.html", context, status=status)
 

@@ -205,7 +205,7 @@ def _save_connection(
 
 def _record(connection: SocialConnection, user: User, scopes_before: set[str] | None) -> None:
     """Note who connected what, and where the creator allowed more or less than last time, what."""
-    what: dict[str, Any] = {"connection": connection.pk, "provider": connection.provider}
+    what: dict[str, Any] = {"connection": connection.pk, "account": connection.display_name}
     action = "connection.connected" if scopes_before is None else "connection.reconnected"
     audit.record(action, workspace=connection.workspace_id, actor=user, scopes=connection.scopes, **what)
     scopes = set(connection.scopes)
