@@ -11,7 +11,7 @@ from django.db import models
 from django.db.models import Count, Value
 from django.db.models.functions import StrIndex, Substr
 
-from accounts import mfa
+from connections import second_factors
 from connections.crypto import DecryptionError, EncryptedTextField, keyring, open_sealed, seal
 
 BATCH = 200
@@ -84,9 +84,9 @@ def key_health() -> KeyHealth:
     for column in encrypted_columns():
         rows[str(column)] = counts = _rows_by_key(column)
         problems += [problem for key in counts if (problem := _sample_problem(column, key))]
-    if second_factors := mfa.rows_by_key():
-        rows[mfa.CONTEXT] = second_factors
-        problems += filter(None, [mfa.problem()])
+    if factors := second_factors.rows_by_key():
+        rows[second_factors.CONTEXT] = factors
+        problems += filter(None, [second_factors.problem()])
     return KeyHealth(" ".join(problems), ring.ids, rows)
 
 

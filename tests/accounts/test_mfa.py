@@ -15,7 +15,7 @@ from django.db import connection
 from django.test import Client
 from django.urls import reverse
 
-from accounts import mfa
+from connections import second_factors
 from connections.crypto import DecryptionError, key_id
 from connections.keys import key_health
 from tests.accounts.conftest import PASSWORD
@@ -290,7 +290,7 @@ def test_secrets_of_the_second_step_are_stored_sealed(alices, secret):
     assert secret not in stored
     assert not any(code in stored for code in codes)
     with pytest.raises(DecryptionError):
-        mfa.MFAAdapter().decrypt(secret)
+        second_factors.MFAAdapter().decrypt(secret)
 
 
 def test_rotation_moves_the_secrets_of_the_second_step(alices, secret, settings, capsys):
@@ -306,21 +306,21 @@ def test_rotation_moves_the_secrets_of_the_second_step(alices, secret, settings,
     browser = Client()
     log_in(browser)
     enter(browser, code_for(secret))
-    assert before.rows[mfa.CONTEXT] == {key_id(old[0]): 2}
-    assert key_health().rows[mfa.CONTEXT] == {key_id(new): 2}
+    assert before.rows[second_factors.CONTEXT] == {key_id(old[0]): 2}
+    assert key_health().rows[second_factors.CONTEXT] == {key_id(new): 2}
     assert browser.get("/profile/").status_code == 200
 
 
 def test_rehearsed_rotation_changes_nothing(secret, settings):
     settings.ENCRYPTION_KEYS = [Fernet.generate_key().decode(), *settings.ENCRYPTION_KEYS]
-    before = mfa.rows_by_key()
+    before = second_factors.rows_by_key()
 
-    assert mfa.reseal(dry_run=True) == (2, 0)
-    assert mfa.rows_by_key() == before
+    assert second_factors.reseal(dry_run=True) == (2, 0)
+    assert second_factors.rows_by_key() == before
 
 
 def test_lost_key_of_the_second_step_is_told(secret, settings):
     settings.ENCRYPTION_KEYS = [Fernet.generate_key().decode()]
 
     assert "mfa_authenticator.data holds a value that does not open" in key_health().problem
-    assert mfa.reseal() == (0, 2)
+    assert second_factors.reseal() == (0, 2)

@@ -252,7 +252,7 @@ def test_guessing_one_password_ends_after_five(alice):
 @pytest.mark.parametrize(
     ("path", "data", "limit"),
     [
-        ("/accounts/reauthenticate/", {"password": "wrong"}, 10),
+        ("/accounts/reauthenticate/", {"password": "wrong"}, 5),
         ("/accounts/password/change/", {"oldpassword": "wrong"}, 5),
         ("/accounts/email/", {"email": "new@example.com", "action_add": ""}, 10),
     ],

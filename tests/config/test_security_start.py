@@ -132,8 +132,8 @@ def test_process_refuses_to_start_with_the_reason(argv, tmp_path):
 def test_wrong_key_for_what_is_stored_is_refused(settings, monkeypatch, acme, alice):
     from allauth.mfa.models import Authenticator
 
-    from accounts.mfa import MFAAdapter
     from config.startup import refuse_insecure_start
+    from connections.second_factors import MFAAdapter
 
     settings.BASE_URL = "https://broadside.example.com"
     Authenticator.objects.create(user=alice, type="totp", data={"secret": MFAAdapter().encrypt("x")})

@@ -8,7 +8,8 @@ from typing import Any
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError
 
-from accounts import audit, mfa
+from accounts import audit
+from connections import second_factors
 from connections.crypto import keyring
 from connections.keys import Rotation, encrypted_columns, rotate
 
@@ -38,9 +39,9 @@ class Command(BaseCommand):
         ]
         for result in results:
             self._tell(result, dry_run=dry_run)
-        moved, unreadable_factors = mfa.reseal(dry_run=dry_run)
+        moved, unreadable_factors = second_factors.reseal(dry_run=dry_run)
         verb = "to re-encrypt" if dry_run else "re-encrypted"
-        self.stdout.write(f"{mfa.CONTEXT}: {moved} {verb}, {unreadable_factors} do not open")
+        self.stdout.write(f"{second_factors.CONTEXT}: {moved} {verb}, {unreadable_factors} do not open")
         unreadable = sum(result.unreadable for result in results) + unreadable_factors
         if not dry_run:
             self._record(results, unreadable)
