@@ -11,6 +11,9 @@ import pytest
 from django.core.management import get_commands, load_command_class
 
 from accounts.demo import LOGINS, PASSWORD
+from accounts.invitations import LIFE, PER_DAY
+from accounts.permissions import Permission
+from accounts.removal import GRACE
 from connections.failures import _BY_CALLBACK_ERROR
 from connections.providers.tiktok.errors import ERROR_CLASSES
 from connections.providers.tiktok.explanations import FAILURES
@@ -296,6 +299,20 @@ def test_failure_pages_in_the_trouble_shooting_exist():
 
     assert len(titles) > 5
     assert [title for title in titles if title not in shown] == []
+
+
+def test_roles_of_the_page_are_those_of_the_code():
+    rows = re.findall(r"^\| ([^|]+?) \| ([^|]+?) \|$", page("docs/teams.md").text, re.MULTILINE)
+
+    assert rows[1:] == [(one.words, one.who) for one in Permission]
+
+
+def test_times_of_the_page_about_teams_are_those_of_the_code():
+    words = page("docs/teams.md").text
+
+    assert f"for **{LIFE.days} days**" in words
+    assert f"For **{GRACE.days} days**" in words
+    assert f"can send {PER_DAY} a day" in words
 
 
 def test_memory_figures_of_the_readme_are_the_measured_ones():
