@@ -64,7 +64,8 @@ def make_operator(demo, email: str) -> None:
 
 def walk(page: Page, start: str, *, within: str, skip: str = r"$^") -> set[str]:
     """Visit what is linked from `start` below `within`, one page of each kind; return the kinds seen."""
-    waiting, seen = [start], set()
+    waiting: list[str] = [start]
+    seen: set[str] = set()
     while waiting and len(seen) < 120:
         url = waiting.pop(0)
         kind = re.sub(r"[0-9a-f]{8}-[0-9a-f-]{27}|\b\d+\b", "…", urlsplit(url).path)
