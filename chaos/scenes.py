@@ -9,8 +9,12 @@ import uuid
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 
+import requests
+from django.conf import settings as configured
+from django.test import Client
 from django.utils import timezone
 
+from accounts.models import Membership, Role, User
 from chaos.cast import (
     LARGE_BYTES,
     SMALL_BYTES,
@@ -24,6 +28,7 @@ from chaos.stack import Stack
 from chaos.verdict import Result, Verdict, await_rest, judge_all
 from publishing.models import Delivery
 from publishing.states import DeliveryState
+from tests.publishing.films import film
 from tests.publishing.processes import eventually
 
 PATIENCE_S = 60.0
@@ -234,6 +239,62 @@ def one_beside_a_thousand(stack: Stack) -> list[Result]:
     return [result]
 
 
+def web_killed(stack: Stack) -> list[Result]:
+    """The web process dies in the middle of a confirm, before and after its commit; the person sends the form again."""
+    stack.fresh()
+    labels = dict[uuid.UUID, str]()
+    with stack.worker(threads=4), stack.beat():
+        for point in ("confirming", "confirmed"):
+            form = Form(stack)
+            with stack.web(BROADSIDE_DIE_AT=point) as url:
+                if form.send(url):
+                    raise AssertionError(f"the web process answered in spite of its death at {point}")
+            with stack.web() as url:
+                if not form.send(url):
+                    raise AssertionError("the second confirm was not taken")
+            [pk] = Delivery.objects.filter(post__workspace=form.workspace).values_list("pk", flat=True)
+            labels[pk] = f"web killed at {point}"
+        return judge_many(stack, labels)
+
+
+class Form:
+    """One composer form in a person's browser."""
+
+    def __init__(self, stack: Stack) -> None:
+        self.workspace = make_workspace()
+        self.connection = make_connection(self.workspace, stack.tiktok)
+        self.key = str(uuid.uuid4())
+        self.film = film()
+        user = User.objects.create_user(f"{self.key}@example.com", "correct horse battery")
+        Membership.objects.create(workspace=self.workspace, user=user, role=Role.OWNER)
+        self.http = requests.Session()
+        self.http.trust_env = False
+        browser = Client()
+        browser.force_login(user)
+        self.http.cookies.set(
+            configured.SESSION_COOKIE_NAME, browser.cookies[configured.SESSION_COOKIE_NAME].value
+        )
+
+    def send(self, url: str) -> bool:
+        """Confirm at the web process of `url`; return whether it said that it took the post."""
+        page = f"{url}/w/{self.workspace.slug}/posts/new/"
+        self.http.get(page, timeout=20).raise_for_status()
+        data = {
+            "csrfmiddlewaretoken": self.http.cookies["csrftoken"],
+            "connection": str(self.connection.pk),
+            "submission_key": self.key,
+            "mode": "direct",
+            "caption": f"chaos {self.key}",
+            "privacy_level": "PUBLIC_TO_EVERYONE",
+        }
+        files = {"video": ("clip.mp4", self.film, "video/mp4")}
+        try:
+            answer = self.http.post(page, data=data, files=files, timeout=20, allow_redirects=False)
+        except requests.ConnectionError:
+            return False
+        return answer.status_code == 302
+
+
 FAIR_SECONDS = 8.0
 
 SCENES: Mapping[str, Scene] = {
@@ -248,6 +309,7 @@ SCENES: Mapping[str, Scene] = {
         frozen_and_thawed,
         asked_to_end,
         polls_beside_uploads,
+        web_killed,
         one_beside_a_thousand,
     )
 }

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -14,9 +16,11 @@ import redis
 from django.db import close_old_connections
 
 from chaos.proxy import Proxy
+from stack.leash import end, spawn
+from stack.ports import is_free
 from tests import embedded
-from tests.publishing.processes import Process, beat, worker
-from tests.sandbox.process import CLIENT_KEY, CLIENT_SECRET, SandboxProcess, start_sandbox
+from tests.publishing.processes import ROOT, Process, beat, eventually, worker
+from tests.sandbox.process import CLIENT_KEY, CLIENT_SECRET, SandboxProcess, free_port, start_sandbox
 
 LEASE_S = 5
 TIME_SCALE = 0.05
@@ -63,6 +67,19 @@ class Stack:
         """Start a beat, which is the dispatcher's clock."""
         self._serial += 1
         return beat(self.env, self.folder, name=f"beat{self._serial}")
+
+    @contextmanager
+    def web(self, **env: str) -> Iterator[str]:
+        """Run a web server with one process; give its address."""
+        port = free_port()
+        argv = [sys.executable, "-m", "gunicorn", "-w", "1", "--bind", f"127.0.0.1:{port}", "config.wsgi"]
+        with (self.folder / "web.log").open("ab") as log:
+            process = spawn(argv, env=self.env | env, cwd=ROOT, output=log)
+        try:
+            eventually(lambda: not is_free(port), what="web")
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            end(process, signal.SIGTERM)
 
     def crash_postgres(self) -> None:
         """Stop Postgres in its immediate mode and start it again; ours reconnects."""

@@ -30,8 +30,10 @@ FAULT_POINTS = (
     "before published",
     "published",
     "refresh answered",
+    "confirming",
+    "confirmed",
 )
-"""Every place of the engine between two commits, in the order of a delivery's life; then that of a token's refresh."""
+"""Every place between two commits: of a delivery, in the order of its life, of a token's refresh, of a confirm."""
 
 _name, _, _nth = os.environ.get("BROADSIDE_DIE_AT", "").partition("#")
 _count = itertools.count(1)

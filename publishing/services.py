@@ -13,6 +13,7 @@ from django.db.models.functions import Now
 
 from accounts import audit
 from accounts.models import User, Workspace
+from config.faultpoints import reached
 from connections.models import SocialConnection
 from connections.providers.base import PublishMode
 from publishing import ending
@@ -131,6 +132,8 @@ def _deliver(
         wake_at=post.scheduled_at or Now(),
     )
     _note_person(delivery, "created", "post.created", user)
+    reached("confirming")
+    transaction.on_commit(lambda: reached("confirmed"))
     if post.scheduled_at is None:
         ring_on_commit(delivery)
 
