@@ -24,6 +24,9 @@ ACTIONS: dict[str, str] = {
     "password.changed": "Password changed",
     "password.reset": "Password reset",
     "email.changed": "E-mail address changed",
+    "second_step.added": "Second step of log-in added",
+    "second_step.removed": "Second step of log-in removed",
+    "second_step.codes_renewed": "Recovery codes renewed",
     "invitation.sent": "Invitation sent",
     "invitation.resent": "Invitation sent again",
     "invitation.revoked": "Invitation revoked",
@@ -56,7 +59,7 @@ ACTIONS: dict[str, str] = {
 """Every action there is, with what people read."""
 
 GROUPS: dict[str, tuple[str, tuple[str, ...]]] = {
-    "sign-in": ("Sign-ins", ("sign_in", "sign_out", "password.", "email.")),
+    "sign-in": ("Sign-ins", ("sign_in", "sign_out", "password.", "email.", "second_step.")),
     "members": ("Members", ("member.", "invitation.")),
     "connections": ("Connections", ("connection.",)),
     "posts": ("Posts", ("post.",)),

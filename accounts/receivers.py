@@ -7,6 +7,8 @@ from typing import Any
 
 from allauth.account import signals as allauth
 from allauth.account.models import EmailAddress
+from allauth.mfa import signals as mfa
+from allauth.mfa.models import Authenticator
 from django.contrib.admin.models import ADDITION, CHANGE, DELETION, LogEntry
 from django.contrib.auth.signals import user_logged_out, user_login_failed
 from django.db.models.signals import post_save
@@ -68,6 +70,30 @@ def password_reset(request: HttpRequest, user: User, **_: Any) -> None:
 def email_changed(request: HttpRequest, user: User, **_: Any) -> None:
     """Somebody logs in with another address now."""
     audit.record_for_person("email.changed", user=user, actor=user, request=request)
+
+
+@receiver(mfa.authenticator_added)
+def second_step_added(request: HttpRequest, user: User, authenticator: Authenticator, **_: Any) -> None:
+    """Somebody set up an app, a key or recovery codes."""
+    _record_step("second_step.added", request, user, authenticator)
+
+
+@receiver(mfa.authenticator_removed)
+def second_step_removed(request: HttpRequest, user: User, authenticator: Authenticator, **_: Any) -> None:
+    """Somebody took one away."""
+    _record_step("second_step.removed", request, user, authenticator)
+
+
+@receiver(mfa.authenticator_reset)
+def recovery_codes_renewed(request: HttpRequest, user: User, authenticator: Authenticator, **_: Any) -> None:
+    """Somebody made new recovery codes; the old ones ended."""
+    _record_step("second_step.codes_renewed", request, user, authenticator)
+
+
+def _record_step(action: str, request: HttpRequest, user: User, authenticator: Authenticator) -> None:
+    audit.record_for_person(
+        action, user=user, actor=user, request=request, kind=str(authenticator.type), step=authenticator.pk
+    )
 
 
 @receiver(post_save, sender=LogEntry)

@@ -10,6 +10,8 @@ import uuid
 from datetime import timedelta
 
 import pytest
+from allauth.mfa import signals as mfa
+from allauth.mfa.models import Authenticator
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.db import Error, connection, transaction
 from django.http import HttpRequest
@@ -192,6 +194,24 @@ def test_password_reset_by_e_mail_is_recorded(alice, client, mailoutbox):
     client.post(form, {"password1": "another fine secret", "password2": "another fine secret"})
 
     assert actions(actor_id=alice.pk, action__startswith="password") == ["password.reset"]
+
+
+@pytest.mark.parametrize(
+    ("signal", "action"),
+    [
+        (mfa.authenticator_added, "second_step.added"),
+        (mfa.authenticator_removed, "second_step.removed"),
+        (mfa.authenticator_reset, "second_step.codes_renewed"),
+    ],
+)
+def test_second_steps_are_recorded_without_what_they_hold(alice, acme, signal, action):
+    step = Authenticator.objects.create(user=alice, type="totp", data={"secret": "JBSWY3DPEHPK3PXP"})
+
+    signal.send(Authenticator, request=RequestFactory().get("/"), user=alice, authenticator=step)
+
+    event = AuditEvent.objects.get()
+    assert (event.action, event.workspace_id, event.details["kind"]) == (action, acme.pk, "totp")
+    assert "JBSWY" not in str(event.details)
 
 
 def test_changes_of_members_are_recorded_once_each(alice, vic, erin, acme):
