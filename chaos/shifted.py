@@ -25,7 +25,7 @@ def shift(seconds: float) -> None:
         def now(cls, tz: tzinfo | None = None) -> Self:
             return super().now(tz) + timedelta(seconds=seconds)
 
-    request.datetime = Shifted
+    vars(request)["datetime"] = Shifted
 
 
 if __name__ == "__main__":
