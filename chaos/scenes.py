@@ -33,7 +33,7 @@ from tests.publishing.processes import eventually
 
 PATIENCE_S = 60.0
 TERM_SECONDS = 10.0
-"""What a service manager waits for after SIGTERM, by the promise of docs/operations.md."""
+"""What a service manager may count on after SIGTERM."""
 
 Scene = Callable[[Stack], list[Result]]
 
