@@ -62,12 +62,12 @@ class SignupForm(AllauthSignupForm):
     def _join(self, request: HttpRequest, user: User) -> bool:
         """Enter the workspace of the invitation that they came by, if it is for this address, which that proves."""
         invitation = invitations.open_of_session(request)
-        if invitation is None or not invitations.is_for(invitation, user):
+        if invitation is None:
             return False
         try:
             with transaction.atomic():
                 invitations.accept(invitation, user=user)
-        except invitations.InvitationError:  # revoked since we looked
+        except invitations.InvitationError:  # for another address, or revoked since we looked
             return False
         get_adapter().stash_verified_email(request, user.email)
         return True
