@@ -15,6 +15,7 @@ from django.db import transaction
 from django.db.models.functions import Now
 from kombu.exceptions import OperationalError
 
+from config.faultpoints import reached
 from publishing.models import Delivery
 from publishing.states import DeliveryState
 
@@ -92,6 +93,7 @@ def ring_on_commit(delivery: Delivery) -> None:
     ring = Ring(delivery_id=delivery.pk, state=DeliveryState(delivery.state))
 
     def send() -> None:
+        reached("confirmed")
         Delivery.objects.filter(pk=ring.delivery_id).update(rung_at=Now())
         try:
             send_ring(ring)

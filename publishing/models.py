@@ -15,7 +15,7 @@ from django.db.models.functions import Now
 from accounts.models import TenantModel, Workspace
 from connections.crypto import EncryptedTextField
 from connections.models import SocialConnection
-from connections.providers.base import PublishMode, PublishOptions
+from connections.providers.base import ChunkPlan, PublishMode, PublishOptions
 from publishing.states import EDGES, OPEN, STOPPED, DeliveryState, HoldReason
 
 
@@ -285,6 +285,11 @@ class Delivery(TenantModel):
         return PublishOptions(caption=self.post.caption, title=self.post.title, **self.options)
 
     @property
+    def chunk_plan(self) -> ChunkPlan:
+        """The plan that was committed when the job was started."""
+        return ChunkPlan(total_bytes=self.total_bytes, chunk_size=self.chunk_size, count=self.chunk_count)
+
+    @property
     def publish_mode(self) -> PublishMode:
         """Direct post or inbox draft."""
         return PublishMode(self.mode)
@@ -297,11 +302,7 @@ class Delivery(TenantModel):
     @property
     def may_be_posted(self) -> bool:
         """Whether the last byte may be with the platform, so that only its word may say that nothing was posted."""
-        return (
-            self.state == DeliveryState.PROCESSING
-            or self.committed_at is not None
-            or self.is_pulled
-        )
+        return self.state == DeliveryState.PROCESSING or self.committed_at is not None or self.is_pulled
 
     @property
     def is_pulled(self) -> bool:

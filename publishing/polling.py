@@ -59,7 +59,8 @@ def poll(delivery: Delivery) -> str | None:
     if delivery.is_pulled:
         delivery.record(sent_bytes=pulling.fetched_bytes(delivery, status))
     if _misses_bytes(delivery, status):
-        return _send_again(delivery, status)
+        _send_again(delivery, status)
+        return None
     return _ask_later(delivery, patience=STATUS_PATIENCE)
 
 
@@ -80,7 +81,9 @@ def _send_again(delivery: Delivery, status: PublishStatus) -> None:
     note(
         delivery, "resend", "bytes missing", stored_bytes=status.stored_bytes, publish_id=delivery.publish_id
     )
-    delivery.advance(DeliveryState.UPLOADING, sent_bytes=status.stored_bytes)
+    delivery.advance(
+        DeliveryState.UPLOADING, sent_bytes=delivery.chunk_plan.boundary_at(status.stored_bytes or 0)
+    )
 
 
 def await_post_id(delivery: Delivery) -> str | None:

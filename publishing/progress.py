@@ -50,9 +50,7 @@ def read_progress(delivery: Delivery) -> Progress:
     sent_bytes = delivery.sent_bytes
     if delivery.state == DeliveryState.UPLOADING:
         sent_bytes = max(sent_bytes, min(_told_bytes(delivery), delivery.total_bytes))
-    return Progress(
-        sent_bytes=sent_bytes, total_bytes=delivery.total_bytes
-    )
+    return Progress(sent_bytes=sent_bytes, total_bytes=delivery.total_bytes)
 
 
 def _told_bytes(delivery: Delivery) -> int:

@@ -44,13 +44,6 @@ class CancelRequestedError(Exception):
     """Somebody canceled while a chunk was on its way; the chunk is cut off before its last block."""
 
 
-def plan_of(delivery: Delivery) -> ChunkPlan:
-    """Return the plan that was committed when the job was started."""
-    return ChunkPlan(
-        total_bytes=delivery.total_bytes, chunk_size=delivery.chunk_size, count=delivery.chunk_count
-    )
-
-
 def upload(delivery: Delivery, *, resumed: bool) -> str | None:
     """Send what the platform does not have yet. `resumed` says that an earlier claim may have sent some.
 
@@ -62,7 +55,7 @@ def upload(delivery: Delivery, *, resumed: bool) -> str | None:
         moved = resynchronize(delivery)
         if delivery.state != DeliveryState.UPLOADING:
             return moved
-    plan = plan_of(delivery)
+    plan = delivery.chunk_plan
     try:
         return _send_from(delivery, plan)
     except CancelRequestedError:
@@ -188,7 +181,7 @@ def _take_word(delivery: Delivery, status: PublishStatus) -> str | None:
         return None
     if status.phase is PublishPhase.FAILED:
         return _after_failure(delivery, status)
-    delivery.record(sent_bytes=_boundary(plan_of(delivery), status.stored_bytes or 0))
+    delivery.record(sent_bytes=delivery.chunk_plan.boundary_at(status.stored_bytes or 0))
     if Delivery.objects.filter(pk=delivery.pk, upload_expires_at__lte=Now()).exists():
         start_again(delivery)
     return None
@@ -209,11 +202,6 @@ def _has_or_may_have_all(delivery: Delivery, status: PublishStatus) -> bool:
     return 0 < delivery.total_bytes <= status.stored_bytes
 
 
-def _boundary(plan: ChunkPlan, stored_bytes: int) -> int:
-    """Return where the chunk begins that holds the first missing byte."""
-    return next(chunk.first for chunk in reversed(plan.chunks()) if chunk.first <= stored_bytes)
-
-
 def _find_place(delivery: Delivery, error: ProviderError) -> str | None:
     """A chunk was refused for its place or its URL: the platform knows better than we do where we are."""
     if delivery.tries >= 5:
@@ -223,7 +211,7 @@ def _find_place(delivery: Delivery, error: ProviderError) -> str | None:
         if error.stored_bytes >= delivery.total_bytes:
             finish(delivery)
         else:
-            delivery.record(sent_bytes=_boundary(plan_of(delivery), error.stored_bytes))
+            delivery.record(sent_bytes=delivery.chunk_plan.boundary_at(error.stored_bytes))
         return None
     moved = resynchronize(delivery)
     if delivery.state == DeliveryState.UPLOADING and isinstance(error, UploadExpiredError):

@@ -133,7 +133,6 @@ def _deliver(
     )
     _note_person(delivery, "created", "post.created", user)
     reached("confirming")
-    transaction.on_commit(lambda: reached("confirmed"))
     if post.scheduled_at is None:
         ring_on_commit(delivery)
 

@@ -120,6 +120,10 @@ class ChunkPlan:
         """All chunks in order."""
         return tuple(self.chunk(index) for index in range(self.count))
 
+    def boundary_at(self, stored_bytes: int) -> int:
+        """Return the byte at which the chunk begins that holds the first byte missing after `stored_bytes`."""
+        return next(chunk.first for chunk in reversed(self.chunks()) if chunk.first <= stored_bytes)
+
     def index_at(self, offset: int) -> int:
         """Return the index of the chunk that starts at byte `offset`. Raises ValueError if none does."""
         for chunk in self.chunks():

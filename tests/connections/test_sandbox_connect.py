@@ -20,7 +20,7 @@ from connections.profiles import creator_info_for
 from connections.providers import provider_for
 from connections.services import Revocation, TestOutcome
 from connections.tokens import fresh_access_token
-from tests.connections.conftest import ALL_SCOPES, begin, come_back
+from tests.connections.conftest import begin, come_back
 from tests.connections.test_tokens import run_in_threads
 from tests.sandbox.conftest import sandbox, sandbox_process  # noqa: F401  # fixtures
 from tests.sandbox.process import CLIENT_KEY, CLIENT_SECRET, REDIRECT_URI
@@ -57,7 +57,7 @@ def test_an_account_is_connected_with_its_profile_and_picture(sandbox, acme, bro
     assert answer["Location"] == "/w/acme/connections/"
     assert row.username == "demo.public"
     assert row.nickname == "Public creator"
-    assert set(row.scopes) == set(ALL_SCOPES)
+    assert set(row.scopes) == set(provider_for("tiktok").requested_scopes)
     assert creator_info_for(row).max_duration == timedelta(minutes=10)
     assert timedelta(hours=1) < row.access_expires_at - timezone.now() <= timedelta(hours=2)
     with row.avatar.open() as file, Image.open(file) as image:

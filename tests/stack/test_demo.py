@@ -198,7 +198,9 @@ def test_parts_of_ones_own_replace_the_embedded_ones(start_demo, servers):
 
 def test_sandbox_is_given_addresses_that_the_product_has(running):
     words = running.child("-m sandbox").cmdline()
-    given = [words[index + 1] for index, word in enumerate(words) if word in {"--redirect-uri", "--webhook-url"}]
+    given = [
+        words[index + 1] for index, word in enumerate(words) if word in {"--redirect-uri", "--webhook-url"}
+    ]
 
     statuses = {address: requests.post(address, timeout=10).status_code for address in given}
 

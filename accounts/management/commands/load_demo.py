@@ -17,7 +17,9 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Take the word that known passwords may be loaded here."""
-        parser.add_argument("--anywhere", action="store_true", help="load also where others can reach the site")
+        parser.add_argument(
+            "--anywhere", action="store_true", help="load also where others can reach the site"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Load, and print what each loader says. Refused where others could log in with the known passwords."""
