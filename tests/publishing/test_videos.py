@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import os
@@ -49,13 +50,15 @@ def tiny_disk(settings, tmp_path):
     subprocess.run(["umount", str(tmp_path)], check=True)
 
 
-@pytest.fixture
+@contextlib.contextmanager
 def short_files():
-    """The system refuses files above 4 kB in this process, with a real error."""
+    """Let this process write no file beyond 4 KiB, pytest's own output included: so for the block alone."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def test_store_video_keeps_file_poster_and_checksum(acme, alice):
@@ -131,8 +134,8 @@ def fill_up(path):
             return
 
 
-def test_a_quota_reads_like_a_full_disk(acme, short_files):
-    with pytest.raises(VideoRefusedError) as refusal:
+def test_a_quota_reads_like_a_full_disk(acme):
+    with short_files(), pytest.raises(VideoRefusedError) as refusal:
         receive_stream(io.BytesIO(bytes(9000)), name="big.mp4")
 
     assert refusal.value.code == "disk_full"
