@@ -79,6 +79,12 @@ def test_a_draft_is_fetched_into_the_inbox(acme, connect, make_delivery, pulls, 
     assert tiktok.posts() == []
 
 
+def requests_to_start(tiktok):
+    """The requests to start a job, but for one that an earlier test gave up on: its token died with that test."""
+    entries = tiktok.control("GET", "/requests", endpoint="video_init")["entries"]
+    return [entry for entry in entries if entry["status"] != 401]
+
+
 @pytest.mark.parametrize(
     ("action", "posts"),
     [
@@ -104,7 +110,7 @@ def test_a_request_of_unknown_end_is_held_and_never_repeated(delivery, tiktok, a
     assert (held.state, held.hold_reason) == (DeliveryState.HELD, HoldReason.UNCONFIRMED)
     assert "may be posted" in held.reason_message
     assert "mark it as posted" in held.reason_next_step
-    assert tiktok.control("GET", "/requests")["counts"]["video_init"] == 1
+    assert len(requests_to_start(tiktok)) == 1
     assert len(tiktok.posts()) == posts
 
 
