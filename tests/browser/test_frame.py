@@ -18,7 +18,7 @@ def log_in(page: Page, demo) -> None:
     page.get_by_label("E-mail address").fill("demo@broadside.local")
     page.get_by_label("Password").fill("demo-broadside")
     page.locator("main button[type=submit]").click()
-    page.wait_for_url(re.compile(r"/w/demo-studio/"))
+    expect(page).to_have_url(re.compile(r"/w/demo-studio/"), timeout=20_000)
 
 
 def test_account_and_workspace_work_without_javascript(demo, open_page):
@@ -28,12 +28,12 @@ def test_account_and_workspace_work_without_javascript(demo, open_page):
     page.get_by_label("E-mail").fill("plain@example.com")
     page.get_by_label("Password").fill("a long enough pass phrase")
     page.locator("main button[type=submit]").click()
-    page.wait_for_url(re.compile(r"/w/plains-workspace/posts/"))
+    expect(page).to_have_url(re.compile(r"/w/plains-workspace/posts/"), timeout=20_000)
 
     page.locator(".topbar-menu > summary").click()
     page.locator(".topbar-panel").get_by_role("link", name="Settings").click()
     page.get_by_label("Workspace name").fill("Plain paper")
-    page.get_by_role("button", name="Save").click()
+    page.get_by_role("button", name="Save").first.click()
     expect(page.locator("main")).to_contain_text("Saved.")
     page.locator(".topbar-menu > summary").click()
     expect(page.locator(".topbar-panel .switcher").first).to_contain_text("Plain paper")
@@ -78,7 +78,7 @@ def test_a_message_can_be_dismissed(demo, open_page):
     page = open_page()
     log_in(page, demo)
     page.goto(f"{demo.url}/profile/")
-    page.get_by_role("button", name="Save").click()
+    page.get_by_role("button", name="Save").first.click()
     expect(page.get_by_text("Saved.")).to_be_visible()
 
     page.get_by_role("button", name="Dismiss").click()

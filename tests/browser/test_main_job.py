@@ -92,7 +92,7 @@ def test_a_new_user_gets_a_70_mb_video_published(demo, open_page, film_70mb, sho
 
 def test_everything_works_without_javascript(demo, open_page):
     page = open_page(java_script_enabled=False)
-    slug = sign_up(page, demo, name="Plain", email="plain@example.com")
+    slug = sign_up(page, demo, name="Scriptless", email="scriptless@example.com")
     connect(page, demo, slug, "Quiet creator")
     page.goto(f"{demo.url}/w/{slug}/posts/new/")
     take_sample(page)
