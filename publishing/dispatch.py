@@ -24,32 +24,38 @@ logger = logging.getLogger(__name__)
 RING_AGAIN = timedelta(seconds=15)
 """A rung row that nobody claimed is rung again after this: what a lost message costs."""
 
-MAX_RUNG = 200
-"""Rows rung but not yet claimed, at most: a full queue in the broker would undo the fairness."""
+MAX_RUNG = 32
+"""Rows rung but not yet claimed, at most, of each kind of work: a full queue in the broker would undo the fairness."""
 
 UPLOAD_STATES = frozenset({DeliveryState.SCHEDULED, DeliveryState.PREPARING, DeliveryState.UPLOADING})
+POLL_STATES = frozenset(DeliveryState) - UPLOAD_STATES
 
-# Two dispatchers at once take different rows (SKIP LOCKED). `turn` deals the rows out one workspace after another.
+# Two at once take different rows (SKIP LOCKED). A row's `turn` is its place in its workspace's own queue, after what
+# that workspace has under way already; the lowest turn comes first, so that the workspaces are served in rotation.
 _PICK = """
-WITH waiting AS (
-    SELECT count(*) AS rung FROM publishing_delivery
-    WHERE wake_at <= statement_timestamp() AND rung_at > statement_timestamp() - make_interval(secs => %(again)s)
-      AND (lease_until IS NULL OR lease_until <= statement_timestamp())
-), due AS (
-    SELECT id, row_number() OVER (PARTITION BY workspace_id ORDER BY wake_at) AS turn, wake_at
+WITH awake AS (
+    SELECT id, workspace_id, wake_at,
+           lease_until > statement_timestamp() IS TRUE AS taken,
+           rung_at > statement_timestamp() - make_interval(secs => %(again)s) IS TRUE AS rung
     FROM publishing_delivery
-    WHERE wake_at <= statement_timestamp()
-      AND (lease_until IS NULL OR lease_until <= statement_timestamp())
-      AND (rung_at IS NULL OR rung_at <= statement_timestamp() - make_interval(secs => %(again)s))
+    WHERE wake_at <= statement_timestamp() AND state = ANY(%(states)s)
+), busy AS (
+    SELECT workspace_id, count(*) AS under_way FROM awake WHERE taken OR rung GROUP BY workspace_id
+), due AS (
+    SELECT id, wake_at,
+           row_number() OVER (PARTITION BY workspace_id ORDER BY wake_at) + coalesce(under_way, 0) AS turn
+    FROM awake LEFT JOIN busy USING (workspace_id)
+    WHERE NOT taken AND NOT rung
 ), picked AS (
     SELECT delivery.id FROM publishing_delivery AS delivery JOIN due USING (id)
     ORDER BY due.turn, due.wake_at
-    LIMIT greatest(0, %(most)s - (SELECT rung FROM waiting))
+    LIMIT greatest(0, %(most)s - %(counted)s * (SELECT count(*) FROM awake WHERE rung AND NOT taken))
     FOR UPDATE OF delivery SKIP LOCKED
 )
 UPDATE publishing_delivery AS delivery SET rung_at = statement_timestamp()
 FROM picked WHERE delivery.id = picked.id
   AND (delivery.rung_at IS NULL OR delivery.rung_at <= statement_timestamp() - make_interval(secs => %(again)s))
+  AND (delivery.lease_until IS NULL OR delivery.lease_until <= statement_timestamp())
 RETURNING delivery.id, delivery.state
 """
 
@@ -62,16 +68,31 @@ class Ring:
     state: DeliveryState
 
 
-def pick_due() -> list[Ring]:
-    """Note up to MAX_RUNG due rows as rung and return them, one workspace after another."""
+def pick_due(states: frozenset[DeliveryState]) -> list[Ring]:
+    """Note due rows in `states` as rung, up to MAX_RUNG unclaimed ones, and return them in the order of their turns."""
+    return _pick(states, most=MAX_RUNG, counts_rung=True)
+
+
+def pick_next(states: frozenset[DeliveryState]) -> Ring | None:
+    """Note the one due row in `states` whose turn it is as rung, and return it; for a worker with a hand free."""
+    return next(iter(_pick(states, most=1, counts_rung=False)), None)
+
+
+def _pick(states: frozenset[DeliveryState], *, most: int, counts_rung: bool) -> list[Ring]:
+    values: dict[str, int | float | list[str]] = {
+        "again": RING_AGAIN.total_seconds(),
+        "states": [state.value for state in states],
+        "most": most,
+        "counted": int(counts_rung),
+    }
     with transaction.atomic(), database.cursor() as cursor:
-        cursor.execute(_PICK, {"again": RING_AGAIN.total_seconds(), "most": MAX_RUNG})
+        cursor.execute(_PICK, values)
         return [Ring(delivery_id=row[0], state=DeliveryState(row[1])) for row in cursor.fetchall()]
 
 
 def dispatch() -> int:
     """Ring for what is due; return how many. Any number of dispatchers may run at once."""
-    rings = pick_due()
+    rings = pick_due(UPLOAD_STATES) + pick_due(POLL_STATES)
     for ring in rings:
         send_ring(ring)
     return len(rings)

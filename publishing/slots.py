@@ -21,6 +21,10 @@ class Slots:
         self._open = threading.BoundedSemaphore(total - reserved)
         self._reserved = threading.Semaphore(reserved)
 
+    def is_open(self, slot: threading.Semaphore) -> bool:
+        """Whether `slot` is one for anybody, so that its holder may go on with whatever is next."""
+        return slot is self._open
+
     def take(self, delivery_id: uuid.UUID) -> threading.Semaphore | None:
         """Return the slot, to be released afterwards, or None if this delivery has to come again."""
         if self._open.acquire(blocking=False):

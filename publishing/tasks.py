@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 import uuid
 from typing import Any
 
@@ -16,10 +17,14 @@ from config import heartbeat
 from publishing import dispatch, engine, leaving, photos, videos
 from publishing.models import Delivery
 from publishing.slots import Slots
+from publishing.states import DeliveryState
 
 logger = logging.getLogger(__name__)
 
 _slots = Slots(settings.UPLOAD_SLOTS)
+
+POLL_STRETCH_S = 2.0
+"""How long one thread asks on without a look at the broker, where uploads may be waiting for it."""
 
 
 @shared_task
@@ -40,9 +45,12 @@ def upload_delivery(*, delivery_id: str, **_: Any) -> str:
     if slot is None:
         return _ring_again(delivery_id)
     try:
-        return engine.advance_delivery(uuid.UUID(delivery_id))
+        outcome = engine.advance_delivery(uuid.UUID(delivery_id))
+        while _slots.is_open(slot) and _advance_next(dispatch.UPLOAD_STATES):
+            pass
     finally:
         slot.release()
+    return outcome
 
 
 @shared_task
@@ -57,7 +65,20 @@ def poll_delivery(*, delivery_id: str, **_: Any) -> str:
     """Ask how far one delivery is."""
     if leaving.stopping.is_set():
         return _ring_again(delivery_id)
-    return engine.advance_delivery(uuid.UUID(delivery_id))
+    outcome = engine.advance_delivery(uuid.UUID(delivery_id))
+    until = time.monotonic() + POLL_STRETCH_S
+    while time.monotonic() < until and _advance_next(dispatch.POLL_STATES):
+        pass
+    return outcome
+
+
+def _advance_next(states: frozenset[DeliveryState]) -> bool:
+    """Go on with the row whose turn it is, without the way through the broker; say whether there was one."""
+    ring = None if leaving.stopping.is_set() else dispatch.pick_next(states)
+    if ring is None:
+        return False
+    engine.advance_delivery(ring.delivery_id)
+    return True
 
 
 def _ring_again(delivery_id: str) -> str:

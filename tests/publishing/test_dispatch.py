@@ -29,22 +29,22 @@ def test_pick_due_takes_what_is_awake_and_free(acme, make_delivery):
     make_delivery(acme, wake_at=timezone.now() + timedelta(minutes=1))
     make_delivery(acme, lease_token=uuid.uuid4(), lease_until=timezone.now() + timedelta(minutes=1))
 
-    assert [ring.delivery_id for ring in dispatch.pick_due()] == [due.pk]
+    assert [ring.delivery_id for ring in dispatch.pick_due(dispatch.UPLOAD_STATES)] == [due.pk]
 
 
 def test_pick_due_does_not_ring_twice_in_a_row(acme, make_delivery):
     make_delivery(acme)
-    dispatch.pick_due()
+    dispatch.pick_due(dispatch.UPLOAD_STATES)
 
-    assert dispatch.pick_due() == []
+    assert dispatch.pick_due(dispatch.UPLOAD_STATES) == []
 
 
 def test_pick_due_rings_again_for_a_lost_message(acme, make_delivery):
     delivery = make_delivery(acme)
-    dispatch.pick_due()
+    dispatch.pick_due(dispatch.UPLOAD_STATES)
     _age_rings(dispatch.RING_AGAIN.total_seconds() + 1)
 
-    assert [ring.delivery_id for ring in dispatch.pick_due()] == [delivery.pk]
+    assert [ring.delivery_id for ring in dispatch.pick_due(dispatch.UPLOAD_STATES)] == [delivery.pk]
 
 
 def test_pick_due_deals_one_workspace_after_another(acme, rival, make_delivery, make_connection, monkeypatch):
@@ -54,7 +54,7 @@ def test_pick_due_deals_one_workspace_after_another(acme, rival, make_delivery, 
         make_delivery(acme, connection=ours, wake_at=timezone.now() - timedelta(hours=1))
     late = make_delivery(rival)
 
-    picked = {ring.delivery_id for ring in dispatch.pick_due()}
+    picked = {ring.delivery_id for ring in dispatch.pick_due(dispatch.UPLOAD_STATES)}
 
     assert late.pk in picked
     assert len(picked) == 4
@@ -66,9 +66,43 @@ def test_pick_due_leaves_a_full_queue_alone(acme, make_delivery, make_connection
     for _ in range(5):
         make_delivery(acme, connection=ours)
 
-    first, second = dispatch.pick_due(), dispatch.pick_due()
+    first, second = dispatch.pick_due(dispatch.UPLOAD_STATES), dispatch.pick_due(dispatch.UPLOAD_STATES)
 
     assert (len(first), len(second)) == (3, 0)
+
+
+def test_pick_next_serves_the_workspace_with_less_under_way(acme, rival, make_delivery, make_connection):
+    ours = make_connection(acme)
+    for _ in range(5):
+        make_delivery(acme, connection=ours, wake_at=timezone.now() - timedelta(hours=1))
+    late = make_delivery(rival)
+    first = dispatch.pick_next(dispatch.UPLOAD_STATES)
+    Delivery.objects.claim(first.delivery_id, lease=timedelta(seconds=30))
+
+    second = dispatch.pick_next(dispatch.UPLOAD_STATES)
+
+    assert Delivery.objects.get(pk=first.delivery_id).workspace == acme
+    assert second.delivery_id == late.pk
+
+
+def test_pick_next_takes_nothing_of_the_other_kind(acme, make_delivery):
+    make_delivery(acme, state=DeliveryState.PROCESSING)
+
+    assert dispatch.pick_next(dispatch.UPLOAD_STATES) is None
+    assert dispatch.pick_next(dispatch.POLL_STATES) is not None
+
+
+def test_uploads_that_fill_their_queue_leave_that_of_the_polls_alone(
+    acme, make_delivery, make_connection, monkeypatch
+):
+    monkeypatch.setattr(dispatch, "MAX_RUNG", 2)
+    ours = make_connection(acme)
+    for _ in range(4):
+        make_delivery(acme, connection=ours)
+    dispatch.pick_due(dispatch.UPLOAD_STATES)
+    waiting = make_delivery(acme, connection=ours, state=DeliveryState.PROCESSING)
+
+    assert [ring.delivery_id for ring in dispatch.pick_due(dispatch.POLL_STATES)] == [waiting.pk]
 
 
 @pytest.mark.django_db(transaction=True)
@@ -81,7 +115,7 @@ def test_two_dispatchers_at_once_ring_each_row_once(acme, make_delivery, make_co
     def run() -> None:
         start.wait()
         try:
-            rung.extend(ring.delivery_id for ring in dispatch.pick_due())
+            rung.extend(ring.delivery_id for ring in dispatch.pick_due(dispatch.UPLOAD_STATES))
         finally:
             database.close()
 
@@ -128,7 +162,7 @@ def test_ring_on_commit_survives_a_dead_broker(
 
     assert "broker is down" in caplog.text
     _age_rings(dispatch.RING_AGAIN.total_seconds() + 1)
-    assert [ring.delivery_id for ring in dispatch.pick_due()] == [delivery.pk]
+    assert [ring.delivery_id for ring in dispatch.pick_due(dispatch.UPLOAD_STATES)] == [delivery.pk]
 
 
 def test_every_scheduled_task_exists_and_runs(settings):
