@@ -7,15 +7,17 @@ from typing import Any
 
 from django.core.files.storage import Storage
 
-BLOCK_BYTES = 1024 * 1024
+BLOCK_BYTES = 256 * 1024
 
 
 class FileChangedError(Exception):
     """The stored file is gone, or shorter than it was when the upload was planned."""
 
 
-def read_blocks(storage: Storage, name: str, *, first: int, size: int) -> Iterator[bytes]:
+def read_blocks(storage: Storage, name: str, *, first: int, size: int) -> Iterator[bytes | memoryview]:
     """Yield bytes `first` … `first + size - 1` of the stored file `name`. Raises FileChangedError.
+
+    A block is valid until the next one is asked for: its memory is used again.
 
     An object store is asked for just that range; its ordinary `open` would fetch the whole object first.
     """
@@ -33,17 +35,18 @@ def read_blocks(storage: Storage, name: str, *, first: int, size: int) -> Iterat
         raise FileChangedError(f"the stored file {name} ended {left} bytes early")
 
 
-def _local_blocks(storage: Storage, name: str, first: int, size: int) -> Iterator[bytes]:
+def _local_blocks(storage: Storage, name: str, first: int, size: int) -> Iterator[memoryview]:
     try:
         file = storage.open(name, "rb")
     except FileNotFoundError:
         raise FileChangedError(f"the stored file {name} is gone") from None
     with file:
         file.seek(first)
+        buffer = memoryview(bytearray(min(BLOCK_BYTES, size)))
         left = size
-        while left and (block := file.read(min(BLOCK_BYTES, left))):
-            left -= len(block)
-            yield block
+        while left and (count := file.readinto(buffer[:left])):
+            left -= count
+            yield buffer[:count]
 
 
 def _object_blocks(storage: Any, name: str, first: int, size: int) -> Iterator[bytes]:

@@ -114,7 +114,7 @@ def _send(delivery: Delivery, plan: ChunkPlan, chunk: Chunk) -> ChunkReceipt:
         )
 
 
-def _watched_blocks(delivery: Delivery, plan: ChunkPlan, chunk: Chunk) -> Iterator[bytes]:
+def _watched_blocks(delivery: Delivery, plan: ChunkPlan, chunk: Chunk) -> Iterator[bytes | memoryview]:
     """Yield the chunk's blocks while holding the lease, telling progress and listening for a cancel.
 
     The file's last block is only let go after the point of no return was committed, so that a cancel either comes

@@ -436,7 +436,7 @@ class Provider(Protocol):
         chunk: Chunk,
         total_bytes: int,
         content_type: str,
-        blocks: Iterable[bytes],
+        blocks: Iterable[bytes | memoryview],
     ) -> ChunkReceipt:
         """Send one chunk, reading `blocks` as the socket takes them; needs no token.
 

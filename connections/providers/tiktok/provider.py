@@ -192,7 +192,7 @@ class TikTokProvider:
         chunk: Chunk,
         total_bytes: int,
         content_type: str,
-        blocks: Iterable[bytes],
+        blocks: Iterable[bytes | memoryview],
     ) -> ChunkReceipt:
         """Send one chunk as `upload.send_chunk` says. Raises ProviderError, ValueError, and what `blocks` raises."""
         return upload.send_chunk(

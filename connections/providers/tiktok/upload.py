@@ -15,9 +15,9 @@ from connections.providers.tiktok.hosts import UploadHosts
 from connections.providers.tiktok.http import Answer, Http
 from connections.providers.tiktok.parsing import decode_json
 
-_PIECE_BYTES = (
-    256 * 1024
-)  # the time-out counts for what is handed to the socket at once, so that has to be small
+_PIECE_BYTES = 64 * 1024
+"""Handed to the socket at once. The time-out counts for one piece, and smaller pieces than the blocks that are read
+stay in the processor's cache on their way."""
 _PROGRESS = re.compile(r"bytes\s+0-(-?\d{1,19})/(\d{1,19})")
 
 
@@ -32,7 +32,7 @@ class _SourceError(Exception):
 class _Body:
     """A request body of known length. The connection iterates it, so that no more than one block is held."""
 
-    def __init__(self, blocks: Iterable[bytes], size: int) -> None:
+    def __init__(self, blocks: Iterable[bytes | memoryview], size: int) -> None:
         self._blocks = blocks
         self._size = size
         self.is_cut = False
@@ -50,7 +50,7 @@ class _Body:
             raise _SourceError(error) from None
 
 
-def _pieces(blocks: Iterable[bytes], size: int) -> Iterator[memoryview]:
+def _pieces(blocks: Iterable[bytes | memoryview], size: int) -> Iterator[memoryview]:
     sent = 0
     for block in blocks:
         sent += len(block)
@@ -71,7 +71,7 @@ def send_chunk(
     chunk: Chunk,
     total_bytes: int,
     content_type: str,
-    blocks: Iterable[bytes],
+    blocks: Iterable[bytes | memoryview],
 ) -> ChunkReceipt:
     """PUT one chunk, one block at a time as the socket takes them; no token is sent.
 
