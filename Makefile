@@ -36,7 +36,8 @@ format: install-dev ## Format the code and sort its imports
 lock: install-dev ## Lock the packages of requirements/*.in anew, in their newest allowed versions
 	cd requirements && for list in app demo dev; do \
 		CUSTOM_COMPILE_COMMAND="make lock" ../$(PY) -m piptools compile --quiet --upgrade --generate-hashes \
-			--allow-unsafe --strip-extras --no-emit-index-url --no-emit-trusted-host --output-file $$list.txt $$list.in || exit 1; \
+			--allow-unsafe --strip-extras --no-emit-index-url --no-emit-trusted-host --no-emit-find-links \
+			--output-file $$list.txt $$list.in || exit 1; \
 	done
 
 reset: install-demo ## Delete the demo's data
