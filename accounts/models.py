@@ -44,6 +44,9 @@ class User(AbstractBaseUser, PermissionsMixin):
     is_staff = models.BooleanField("operator", default=False, help_text="May use the admin.")
     is_active = models.BooleanField(default=True)
     date_joined = models.DateTimeField(default=timezone.now, editable=False)
+    removal_started_at = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="They deleted their account; there is no way back."
+    )
 
     objects = UserManager()
 
@@ -81,6 +84,11 @@ class Workspace(models.Model):
     )
     removal_started_at = models.DateTimeField(
         null=True, blank=True, help_text="From then on nobody gets in, and there is no way back."
+    )
+    source_retention_days = models.PositiveSmallIntegerField(
+        null=True,
+        blank=True,
+        help_text="Days after which the source video of an ended post is deleted; 0: never; empty: as the site has it.",
     )
     members: models.ManyToManyField[User, Membership] = models.ManyToManyField(
         User, through="Membership", related_name="workspaces"
@@ -266,6 +274,7 @@ class NoticeKind(models.TextChoices):
     HELD = "held", "A post waits for you"
     RECONNECT = "reconnect", "An account needs reconnecting"
     ACCESS_ENDING = "access_ending", "The access to an account ends soon"
+    EXPORT = "export", "An export of data is ready"
 
 
 class NoticeQuerySet(models.QuerySet["Notice"]):
@@ -351,3 +360,91 @@ class NoticePreference(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} for {self.user_id}"
+
+
+class ExportState(models.TextChoices):
+    """How far an export is. Waiting to be tried again is no state: that is `wake_at`."""
+
+    WAITING = "waiting", "Queued"
+    BUILDING = "building", "Being made"
+    READY = "ready", "Ready"
+    FAILED = "failed", "Failed"
+    EXPIRED = "expired", "Deleted"
+
+
+class DataExport(models.Model):
+    """A file with somebody's data that is made in the background, kept for a while, and then deleted.
+
+    `lease_token` and `lease_until` are the claim of the worker at it. Each try writes a file of its own, so that a
+    worker that froze cannot spoil the file of its successor. `done_bytes` of `total_bytes` counts media only.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    state = models.CharField(max_length=10, choices=ExportState, default=ExportState.WAITING)
+    requested_at = models.DateTimeField(db_default=Now())
+    wake_at = models.DateTimeField(db_default=Now(), help_text="Not to be tried before.")
+    lease_token = models.UUIDField(null=True, blank=True)
+    lease_until = models.DateTimeField(null=True, blank=True)
+    tries = models.PositiveSmallIntegerField(default=0)
+    total_bytes = models.BigIntegerField(default=0)
+    done_bytes = models.BigIntegerField(default=0)
+    file_name = models.CharField(max_length=200, blank=True, help_text="In the storage.")
+    file_bytes = models.BigIntegerField(default=0)
+    ready_at = models.DateTimeField(null=True, blank=True)
+    expires_at = models.DateTimeField(null=True, blank=True)
+    problem = models.CharField(max_length=300, blank=True, help_text="Why it failed, for people.")
+
+    class Meta:
+        abstract = True
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it is not at an end yet."""
+        return self.state in {ExportState.WAITING, ExportState.BUILDING}
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether it can be downloaded."""
+        return self.state == ExportState.READY
+
+
+_OPEN_EXPORT = models.Q(state__in=["waiting", "building"])
+
+
+class PersonExport(DataExport):
+    """An export of one person's data. Of no workspace: theirs alone, from all workspaces that they are in."""
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="exports")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                name="person_export_one_at_a_time", fields=["user"], condition=_OPEN_EXPORT
+            ),
+            models.CheckConstraint(
+                name="person_export_state_known", condition=models.Q(state__in=ExportState.values)
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"export of {self.user_id} ({self.state})"
+
+
+class WorkspaceExport(DataExport, TenantModel):
+    """An export of all that a workspace owns."""
+
+    workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE, related_name="exports")
+    requested_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="+")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                name="workspace_export_one_at_a_time", fields=["workspace"], condition=_OPEN_EXPORT
+            ),
+            models.CheckConstraint(
+                name="workspace_export_state_known", condition=models.Q(state__in=ExportState.values)
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"export of {self.workspace_id} ({self.state})"

@@ -36,6 +36,7 @@ DEFAULTS: dict[NoticeKind, Switches] = {
     NoticeKind.HELD: Switches(on_site=True, by_email=True),
     NoticeKind.RECONNECT: Switches(on_site=True, by_email=True),
     NoticeKind.ACCESS_ENDING: Switches(on_site=True, by_email=True),
+    NoticeKind.EXPORT: Switches(on_site=True, by_email=True),
 }
 
 

@@ -61,6 +61,7 @@ class Permission(Enum):
     SEE_AUDIT = (Role.ADMIN, "Read and export the audit log")
     MANAGE_MANAGERS = (Role.OWNER, "Invite, change and remove owners and admins")
     TRANSFER = (Role.OWNER, "Hand the workspace over to somebody else")
+    EXPORT_DATA = (Role.OWNER, "Export everything that the workspace holds")
     DELETE = (Role.OWNER, "Delete the workspace, and restore it")
 
     def __init__(self, least: Role, words: str) -> None:

@@ -17,6 +17,7 @@ _LOOKS = {
     NoticeKind.HELD: ("warning", "warning"),
     NoticeKind.RECONNECT: ("link", "warning"),
     NoticeKind.ACCESS_ENDING: ("clock", "warning"),
+    NoticeKind.EXPORT: ("copy", "success"),
 }
 
 
