@@ -9,7 +9,8 @@ class AccountsConfig(AppConfig):
     name = "accounts"
 
     def ready(self) -> None:
-        """Listen for what belongs into the audit log."""
-        from accounts import receivers
+        """Listen for what belongs into the audit log, and let the list of sessions hold hashes of keys."""
+        from accounts import receivers, sessions
 
         self.receivers = receivers
+        sessions.hash_listed_keys()

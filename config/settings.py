@@ -381,6 +381,7 @@ _is_known_https = _is_https and TRUST_PROXY_HEADERS
 SECURE_SSL_REDIRECT = env.bool("SECURE_SSL_REDIRECT", default=_is_known_https)
 SECURE_REDIRECT_EXEMPT = [r"^(healthz|readyz|metrics)$"]  # asked over plain http from inside
 SECURE_HSTS_SECONDS = env.int("SECURE_HSTS_SECONDS", default=31_536_000 if _is_known_https else 0)
+SESSION_ENGINE = "accounts.sessions"  # keys hashed, data encrypted
 # Other hosts below this domain are the operator's to decide on, and so is the browsers' preload list.
 SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
 
