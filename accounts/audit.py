@@ -24,6 +24,9 @@ ACTIONS: dict[str, str] = {
     "password.changed": "Password changed",
     "password.reset": "Password reset",
     "email.changed": "E-mail address changed",
+    "session.ended": "Session ended from another browser",
+    "sign_in_method.linked": "TikTok account linked for log-in",
+    "sign_in_method.unlinked": "TikTok account unlinked from log-in",
     "second_step.added": "Second step of log-in added",
     "second_step.removed": "Second step of log-in removed",
     "second_step.codes_renewed": "Recovery codes renewed",
@@ -50,6 +53,7 @@ ACTIONS: dict[str, str] = {
     "post.canceled": "Post canceled",
     "post.retried": "Post retried",
     "post.marked_as_posted": "Post marked as posted",
+    "post.file_infected": "Malware found in an uploaded file",
     "audit.exported": "Audit log exported",
     "keys.rotated": "Encryption keys rotated",
     "admin.added": "Added in the admin",
@@ -59,7 +63,7 @@ ACTIONS: dict[str, str] = {
 """Every action there is, with what people read."""
 
 GROUPS: dict[str, tuple[str, tuple[str, ...]]] = {
-    "sign-in": ("Sign-ins", ("sign_in", "sign_out", "password.", "email.", "second_step.")),
+    "sign-in": ("Sign-ins", ("sign_in", "sign_out", "session.", "password.", "email.", "second_step.")),
     "members": ("Members", ("member.", "invitation.")),
     "connections": ("Connections", ("connection.",)),
     "posts": ("Posts", ("post.",)),

@@ -16,6 +16,7 @@ from accounts.models import TenantModel, Workspace
 from connections.crypto import EncryptedTextField
 from connections.models import SocialConnection
 from connections.providers.base import ChunkPlan, PublishMode, PublishOptions
+from publishing.scannable import Scannable, scan_queue, scan_state_known
 from publishing.states import EDGES, OPEN, STOPPED, DeliveryState, HoldReason
 
 
@@ -38,7 +39,7 @@ def poster_path(video: Video, _filename: str) -> str:
     return f"posters/{video.workspace_id}/{video.pk}.jpg"
 
 
-class Video(TenantModel):
+class Video(Scannable, TenantModel):
     """A file, and what probing found in it."""
 
     workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE, related_name="videos")
@@ -61,7 +62,11 @@ class Video(TenantModel):
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
-        constraints = [models.CheckConstraint(name="video_not_empty", condition=Q(total_bytes__gt=0))]
+        constraints = [
+            models.CheckConstraint(name="video_not_empty", condition=Q(total_bytes__gt=0)),
+            scan_state_known("video"),
+        ]
+        indexes = [scan_queue("video")]
 
     def __str__(self) -> str:
         return self.original_name
@@ -128,7 +133,7 @@ def photo_path(photo: Photo, filename: str) -> str:
     return f"photos/{photo.workspace_id}/{photo.pk}.{suffix if suffix in {'jpg', 'webp'} else 'jpg'}"
 
 
-class Photo(TenantModel):
+class Photo(Scannable, TenantModel):
     """One picture of a photo post, at its `position` (from 0). One without a post waits for its form to be sent."""
 
     workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE, related_name="photos")
@@ -149,15 +154,45 @@ class Photo(TenantModel):
     class Meta:
         constraints = [
             models.CheckConstraint(name="photo_not_empty", condition=Q(total_bytes__gt=0)),
+            scan_state_known("photo"),
             models.UniqueConstraint(
                 name="photo_one_per_position",
                 fields=["post", "position"],
                 condition=Q(post__isnull=False),
             ),
         ]
+        indexes = [scan_queue("photo")]
 
     def __str__(self) -> str:
         return self.original_name
+
+
+class WorkspaceQuota(TenantModel):
+    """How many bytes of videos and photos one workspace may keep, where that differs from WORKSPACE_QUOTA_BYTES."""
+
+    workspace = models.OneToOneField(Workspace, on_delete=models.CASCADE, related_name="storage_quota")
+    allowed_bytes = models.BigIntegerField(help_text="0: no limit for this workspace.")
+
+    class Meta:
+        constraints = [models.CheckConstraint(name="quota_not_negative", condition=Q(allowed_bytes__gte=0))]
+
+    def __str__(self) -> str:
+        return f"quota of {self.workspace_id}"
+
+
+class StorageReservation(TenantModel):
+    """Bytes that an upload under way will need. One that nobody renews is forgotten: its process died."""
+
+    total_bytes = models.BigIntegerField()
+    renewed_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(name="reservation_not_negative", condition=Q(total_bytes__gte=0))
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.total_bytes} bytes of {self.workspace_id}"
 
 
 class DeliveryQuerySet(models.QuerySet["Delivery"]):

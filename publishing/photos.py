@@ -13,6 +13,7 @@ from typing import IO, cast
 from django.core import signing
 from django.core.files.storage import default_storage
 from django.db import transaction
+from django.db.models import QuerySet
 from PIL import Image, UnidentifiedImageError
 
 from accounts.models import User, Workspace
@@ -21,6 +22,8 @@ from publishing.models import Photo
 from publishing.preflight import format_gigabytes
 from publishing.receiving import ReceivedFile
 from publishing.refusals import VideoRefusedError, is_storage_error, storage_refusal
+from publishing.scannable import ScanState
+from publishing.scanning import scan_upload
 from publishing.videos import KEPT_UNUSED
 
 logger = logging.getLogger(__name__)
@@ -118,6 +121,7 @@ def store_photo(
             height=probed.height,
             uploaded_by=user,
         )
+        scan_upload(photo, cast("IO[bytes]", received), user=user)
         _keep(photo, received, probed)
     finally:
         received.close()
@@ -172,8 +176,12 @@ def sign_kept_photo(photo: Photo) -> str:
 def find_kept_photos(references: Iterable[str], *, workspace: Workspace) -> list[Photo]:
     """Return the photos of signed references in their order, without those forged, of others, too old, used or gone."""
     wanted = [pk for pk in (_read_reference(one, workspace) for one in references) if pk is not None]
-    found = {photo.pk: photo for photo in workspace.photos.filter(pk__in=wanted, post=None)}
+    found = {photo.pk: photo for photo in _usable(workspace).filter(pk__in=wanted)}
     return [found[pk] for pk in dict.fromkeys(wanted) if pk in found]
+
+
+def _usable(workspace: Workspace) -> QuerySet[Photo]:
+    return workspace.photos.filter(post=None).exclude(scan_state=ScanState.INFECTED)
 
 
 def _read_reference(reference: str, workspace: Workspace) -> uuid.UUID | None:

@@ -14,7 +14,7 @@ from connections.limits import require_room, take
 from connections.profiles import creator_info_for
 from connections.providers import provider_for
 from connections.providers.base import Client, CreatorInfo, Operation, PublishJob, PublishMode
-from publishing import ending, pulling
+from publishing import ending, pulling, scanning
 from publishing.attempts import attempt
 from publishing.backoff import MAX_JOBS
 from publishing.models import Delivery, Photo
@@ -45,6 +45,8 @@ def prepare(delivery: Delivery) -> str | None:
     if delivery.job_count >= MAX_JOBS:
         return ending.fail(delivery, code=delivery.reason_code or "internal")
     media = pulling.media_of(delivery)
+    if waits := scanning.hold_back(delivery, media):
+        return waits
     if not media or not all(one.file.storage.exists(str(one.file.name)) for one in media):
         return ending.fail(
             delivery,

@@ -14,7 +14,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from config import heartbeat
-from publishing import dispatch, engine, leaving, photos, videos
+from publishing import dispatch, engine, leaving, photos, scanning, videos
 from publishing.models import Delivery
 from publishing.slots import Slots
 from publishing.states import DeliveryState
@@ -58,6 +58,12 @@ def clean_up_uploads(**_: Any) -> str:
     """Remove what uploads left behind."""
     now = timezone.now()
     return f"{videos.clean_up_uploads(now=now)}, {photos.clean_up_photos(now=now)} unused photos"
+
+
+@shared_task
+def scan_waiting_files(**_: Any) -> str:
+    """Have the malware scanner judge what it has not judged yet."""
+    return scanning.scan_waiting()
 
 
 @shared_task

@@ -14,7 +14,7 @@ from django.core import signing
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.db import IntegrityError, transaction
-from django.db.models import ProtectedError
+from django.db.models import ProtectedError, QuerySet
 
 from accounts.models import User, Workspace
 from connections.providers.base import Provider
@@ -23,6 +23,8 @@ from publishing.preflight import find_file_problems
 from publishing.probing import ProbedVideo, probe_video
 from publishing.receiving import ReceivedFile, incoming_folder
 from publishing.refusals import VideoRefusedError, is_storage_error, storage_refusal
+from publishing.scannable import ScanState
+from publishing.scanning import scan_upload
 
 logger = logging.getLogger(__name__)
 
@@ -50,6 +52,7 @@ def store_video(
         problems = find_file_problems(video=video, provider=provider)
         if problems:
             raise VideoRefusedError(" ".join(one.message for one in problems), code=problems[0].code)
+        scan_upload(video, cast("IO[bytes]", received), user=user)
         _keep(video, received, probed)
     finally:
         received.close()
@@ -144,7 +147,7 @@ def find_kept_video(reference: str, *, workspace: Workspace) -> Video | None:
         return None
     if workspace_id != str(workspace.pk):
         return None
-    return workspace.videos.filter(pk=video_id).first()
+    return workspace.videos.filter(pk=video_id).exclude(scan_state=ScanState.INFECTED).first()
 
 
 @dataclass(frozen=True)
@@ -180,11 +183,16 @@ def _remove_strays(*, older_than: datetime) -> int:
     strays = [
         name
         for name, model, column in _stored_names()
-        if not model._default_manager.filter(**{column: name}).exists()
+        if not _living(model).filter(**{column: name}).exists()
     ]
     old = [name for name in strays if _is_older(name, older_than)]
     _remove_files(old)
     return len(old)
+
+
+def _living(model: type[Video | Photo]) -> QuerySet[Video] | QuerySet[Photo]:
+    """The rows that keep their files: those in which malware was found do not."""
+    return model._default_manager.exclude(scan_state=ScanState.INFECTED)
 
 
 def _stored_names() -> Iterator[tuple[str, type[Video | Photo], str]]:

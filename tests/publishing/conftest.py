@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import tempfile
 import threading
 import uuid
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +20,7 @@ from connections.crypto import seal
 from connections.models import SocialConnection
 from connections.providers import provider_for
 from publishing.models import Delivery, Post, Video
+from tests.publishing.clamav import Clamd, find_clamd
 from tests.publishing.wire import browser_of, creator  # noqa: F401  # fixtures
 from tests.sandbox.conftest import sandbox, sandbox_process  # noqa: F401  # fixtures
 from tests.sandbox.process import CLIENT_KEY, CLIENT_SECRET, SandboxProcess
@@ -94,6 +97,24 @@ def make_delivery(make_connection: MakeConnection, make_video: MakeVideo) -> Mak
         return Delivery.objects.create(workspace=workspace, post=post, connection=connection, **values)
 
     return make
+
+
+@pytest.fixture
+def stopped_clamd(settings: Any) -> Iterator[Clamd]:
+    """A real clamd that the product is pointed at, and that does not run yet."""
+    find_clamd()
+    with tempfile.TemporaryDirectory(prefix="clamd-") as home:
+        daemon = Clamd(Path(home))
+        settings.CLAMAV_URL = daemon.url
+        yield daemon
+        daemon.stop()
+
+
+@pytest.fixture
+def clamd(stopped_clamd: Clamd) -> Clamd:
+    """The same, running."""
+    stopped_clamd.start()
+    return stopped_clamd
 
 
 @pytest.fixture
