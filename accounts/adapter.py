@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from allauth.account.adapter import DefaultAccountAdapter
+from allauth.core import context
+from django.http import HttpRequest, HttpResponse
+
+from accounts import audit
+from accounts.models import User
+from config.redirects import is_ours
 
 
 class AccountAdapter(DefaultAccountAdapter):
@@ -16,3 +24,21 @@ class AccountAdapter(DefaultAccountAdapter):
         "enter_current_password": "That is not your current password.",
         "duplicate_email": "That is your address already.",
     }
+
+    def is_safe_url(self, url: str | None) -> bool:
+        """Whether a page may lead there. allauth would also take the other names that ALLOWED_HOSTS lists."""
+        return bool(url) and is_ours(context.request, str(url))
+
+    def pre_login(self, request: HttpRequest, user: User, **kwargs: Any) -> HttpResponse | None:
+        """Turn away who is switched off, and note it."""
+        if not user.is_active:
+            audit.record_for_person(
+                "sign_in.failed",
+                user=user,
+                actor=None,
+                request=request,
+                user_id=user.pk,
+                reason="switched off",
+            )
+        answer: HttpResponse | None = super().pre_login(request, user, **kwargs)
+        return answer

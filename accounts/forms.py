@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 from allauth.account.adapter import get_adapter
@@ -17,23 +18,25 @@ from accounts.models import Invitation, Membership, Role, User, Workspace
 from accounts.workspaces import create_personal_workspace
 
 
-class SignupForm(AllauthSignupForm):
-    """Name, e-mail address, password; the account and its first workspace are saved together or not at all.
+class NewAccountForm(forms.Form):
+    """A new person's name and e-mail address; the account and its first workspace are saved together or not at all.
 
-    An address that is taken gets the answer "check your e-mail", and a message there says what to do: the page itself
-    never tells that somebody has an account. (Where confirming is optional a new account is let in at once, so the
-    two answers differ; `ACCOUNT_EMAIL_VERIFICATION=mandatory` makes them equal.)
+    To be put before a sign-up form of allauth's. An address that is taken gets the answer "check your e-mail", and a
+    message there says what to do: the page itself never tells that somebody has an account. (Where confirming is
+    optional a new account is let in at once, so the two answers differ; `ACCOUNT_EMAIL_VERIFICATION=mandatory` makes
+    them equal.)
     """
 
     name = forms.CharField(
         max_length=100, label="Your name", widget=forms.TextInput(attrs={"autocomplete": "name"})
     )
-    field_order: ClassVar[list[str]] = ["name", "email", "password1"]
+
+    account_already_exists: bool
+    save: Callable[[HttpRequest], User]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["email"].label = "E-mail address"
-        self.fields["password1"].help_text = "At least 10 characters, not a common password."
         for field in self.fields.values():
             field.widget.attrs.pop("placeholder", None)
 
@@ -47,7 +50,7 @@ class SignupForm(AllauthSignupForm):
     def validate_unique_email(self, value: str) -> str:
         """Note a taken address instead of refusing it."""
         try:
-            return str(super().validate_unique_email(value))
+            return str(super().validate_unique_email(value))  # type: ignore[misc]  # of allauth's form
         except ValidationError:
             self.account_already_exists = True
             return value
@@ -89,6 +92,16 @@ class SignupForm(AllauthSignupForm):
         if ratelimit.consume(request, action="confirm_email", key=email):
             adapter.send_account_already_exists_mail(email)
         return adapter.respond_email_verification_sent(request, None)
+
+
+class SignupForm(NewAccountForm, AllauthSignupForm):
+    """Name, e-mail address, password."""
+
+    field_order = ("name", "email", "password1")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["password1"].help_text = "At least 10 characters, not a common password."
 
 
 class ProfileForm(forms.ModelForm):

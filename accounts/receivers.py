@@ -6,9 +6,12 @@ import json
 from typing import Any
 
 from allauth.account import signals as allauth
+from allauth.account.internal.flows.login import get_authentication_records
 from allauth.account.models import EmailAddress
 from allauth.mfa import signals as mfa
 from allauth.mfa.models import Authenticator
+from allauth.socialaccount import signals as social
+from allauth.socialaccount.models import SocialAccount, SocialLogin
 from django.contrib.admin.models import ADDITION, CHANGE, DELETION, LogEntry
 from django.contrib.auth.signals import user_logged_out, user_login_failed
 from django.db.models.signals import post_save
@@ -18,13 +21,21 @@ from django.http import HttpRequest
 from accounts import audit
 from accounts.models import User
 
+_STEPS = {"password": "password", "socialaccount": "TikTok", "password_reset": "link in an e-mail"}
 _IN_ADMIN = {ADDITION: "admin.added", CHANGE: "admin.changed", DELETION: "admin.deleted"}
 
 
 @receiver(allauth.user_logged_in)
 def signed_in(request: HttpRequest, user: User, **_: Any) -> None:
     """Somebody is in, all steps done."""
-    audit.record_for_person("sign_in", user=user, actor=user, request=request)
+    audit.record_for_person("sign_in", user=user, actor=user, request=request, steps=_steps(request, user))
+
+
+def _steps(request: HttpRequest, user: User) -> list[str]:
+    """By what they came in, in order: a password, TikTok, a code, a key."""
+    return [
+        str(_STEPS.get(one["method"], one.get("type"))) for one in get_authentication_records(request, user)
+    ]
 
 
 @receiver(user_logged_out)
@@ -64,6 +75,49 @@ def password_changed(request: HttpRequest, user: User, **_: Any) -> None:
 def password_reset(request: HttpRequest, user: User, **_: Any) -> None:
     """Somebody set another password by a link in an e-mail."""
     audit.record_for_person("password.reset", user=user, actor=user, request=request)
+
+
+@receiver(allauth.password_reset)
+def forget_unproven_links(request: HttpRequest, user: User, **_: Any) -> None:
+    """Unlink what was linked before anybody proved that the address is theirs: it may be a stranger's way in.
+
+    Who opens an account on somebody else's address cannot use it until that person confirms it, and shall not then.
+    """
+    if EmailAddress.objects.filter(user=user, verified=True).exists():
+        return
+    for account in SocialAccount.objects.filter(user=user):
+        _record_link(
+            "sign_in_method.unlinked", request, user, account, reason="the address was not confirmed"
+        )
+        account.delete()
+
+
+@receiver(social.social_account_added)
+def method_linked(request: HttpRequest, sociallogin: SocialLogin, **_: Any) -> None:
+    """Somebody can log in with TikTok too."""
+    _record_link("sign_in_method.linked", request, sociallogin.user, sociallogin.account)
+
+
+@receiver(allauth.user_signed_up)
+def signed_up(request: HttpRequest, user: User, sociallogin: SocialLogin | None = None, **_: Any) -> None:
+    """Somebody is new here, and may have come by TikTok."""
+    if sociallogin is not None:
+        _record_link("sign_in_method.linked", request, user, sociallogin.account)
+
+
+@receiver(social.social_account_removed)
+def method_unlinked(request: HttpRequest, socialaccount: SocialAccount, **_: Any) -> None:
+    """Somebody no longer logs in with it."""
+    _record_link("sign_in_method.unlinked", request, socialaccount.user, socialaccount)
+
+
+def _record_link(
+    action: str, request: HttpRequest, user: User, account: SocialAccount, **details: str
+) -> None:
+    name = str(account.get_provider_account())
+    audit.record_for_person(
+        action, user=user, actor=user, request=request, method=account.provider, account=name, **details
+    )
 
 
 @receiver(allauth.email_changed)

@@ -63,6 +63,7 @@ INSTALLED_APPS = [
     "allauth",
     "allauth.account",
     "allauth.mfa",
+    "allauth.socialaccount",
     "allauth.usersessions",
     "django_htmx",
 ]
@@ -176,9 +177,24 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 3600.0,
         "options": _BEAT_OPTIONS,
     },
+    "build-exports": {
+        "task": "accounts.tasks.build_exports",
+        "schedule": 15.0,
+        "options": _BEAT_OPTIONS,
+    },
+    "sweep-exports": {
+        "task": "accounts.tasks.sweep_exports",
+        "schedule": 3600.0,
+        "options": _BEAT_OPTIONS,
+    },
     "clean-up-uploads": {
         "task": "publishing.tasks.clean_up_uploads",
         "schedule": 3600.0,
+        "options": _BEAT_OPTIONS,
+    },
+    "scan-waiting-files": {
+        "task": "publishing.tasks.scan_waiting_files",
+        "schedule": 30.0,
         "options": _BEAT_OPTIONS,
     },
     "beat-heartbeat": {"task": "config.tasks.record_beat", "schedule": 5.0, "options": _BEAT_OPTIONS},
@@ -224,6 +240,11 @@ ACCOUNT_RATE_LIMITS = {
     "manage_email": "10/m/user",
     "confirm_email": "1/3m/key",
 }
+# An account that somebody signs in with says who they are. No token of it is kept, and the address is always confirmed.
+SOCIALACCOUNT_ADAPTER = "connections.sign_in.adapter.SocialAccountAdapter"
+SOCIALACCOUNT_FORMS = {"signup": "connections.sign_in.forms.SignupForm"}
+SOCIALACCOUNT_STORE_TOKENS = False
+SOCIALACCOUNT_EMAIL_VERIFICATION = "mandatory"
 MFA_ADAPTER = "connections.second_factors.MFAAdapter"
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_PASSKEY_LOGIN_ENABLED = True
@@ -280,6 +301,18 @@ if env.str("S3_BUCKET", default=""):
     }
 FILE_UPLOAD_PERMISSIONS = 0o640
 MAX_VIDEO_BYTES = env.int("MAX_VIDEO_BYTES", default=4 * 1024**3)
+# Bytes of videos and photos that a workspace may keep, unless the admin says otherwise for it; 0: no limit.
+WORKSPACE_QUOTA_BYTES = env.int("WORKSPACE_QUOTA_BYTES", default=0)
+# Where ClamAV's daemon looks through what people upload: clamd://host:port or clamd+unix:///path. Empty: nobody does.
+CLAMAV_URL = env.str("CLAMAV_URL", default="").strip()
+if CLAMAV_URL and not CLAMAV_URL.startswith(("clamd://", "clamd+unix:///")):
+    raise ImproperlyConfigured(
+        "CLAMAV_URL must look like clamd://127.0.0.1:3310 or clamd+unix:///run/clamav/clamd.ctl"
+    )
+# What happens to a file that the scanner gives no verdict on: hold (not published until scanned) or allow.
+CLAMAV_WHEN_DOWN = env.str("CLAMAV_WHEN_DOWN", default="hold")
+if CLAMAV_WHEN_DOWN not in {"hold", "allow"}:
+    raise ImproperlyConfigured(f"CLAMAV_WHEN_DOWN is {CLAMAV_WHEN_DOWN!r}; it must be hold or allow.")
 
 # --- TikTok -----------------------------------------------------------------------------------------------------------
 
@@ -297,6 +330,12 @@ TIKTOK_SCOPES: list[str] = env.list(
         "video.publish",
     ],
 )
+# People may sign up and log in with their TikTok account. It connects nothing.
+TIKTOK_SIGN_IN = env.bool("TIKTOK_SIGN_IN", default=False)
+if TIKTOK_SIGN_IN and not (TIKTOK_CLIENT_KEY and TIKTOK_CLIENT_SECRET):
+    raise ImproperlyConfigured(
+        "TIKTOK_SIGN_IN is on, but TIKTOK_CLIENT_KEY or TIKTOK_CLIENT_SECRET is not set. Set both, or turn it off."
+    )
 # Calls a minute and account where TikTok granted other than its usual ones (start=6,creator=20,status=30); 0: no limit.
 TIKTOK_RATE_LIMITS: dict[str, int] = {}
 for _pair in env.list("TIKTOK_RATE_LIMITS", default=[]):
@@ -352,6 +391,7 @@ METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
 
 # --- Web --------------------------------------------------------------------------------------------------------------
 
+SESSION_ENGINE = "accounts.sessions"  # keys hashed, data encrypted
 _is_https = _base.scheme == "https"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _is_https
 SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True  # scripts take the token from the page
@@ -381,7 +421,6 @@ _is_known_https = _is_https and TRUST_PROXY_HEADERS
 SECURE_SSL_REDIRECT = env.bool("SECURE_SSL_REDIRECT", default=_is_known_https)
 SECURE_REDIRECT_EXEMPT = [r"^(healthz|readyz|metrics)$"]  # asked over plain http from inside
 SECURE_HSTS_SECONDS = env.int("SECURE_HSTS_SECONDS", default=31_536_000 if _is_known_https else 0)
-SESSION_ENGINE = "accounts.sessions"  # keys hashed, data encrypted
 # Other hosts below this domain are the operator's to decide on, and so is the browsers' preload list.
 SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
 

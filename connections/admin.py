@@ -15,6 +15,7 @@ from connections import services
 from connections.cards import permissions_of
 from connections.errors import ProviderError
 from connections.models import SocialConnection, WebhookEvent
+from connections.sign_in import admin as sign_in_admin  # noqa: F401  # registers
 from connections.tokens import refresh_now
 
 OPERATOR_REASON = "An operator of this service asks that you reconnect this account."

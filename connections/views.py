@@ -10,12 +10,12 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST, require_safe
 
 from accounts.models import Membership, Role, User
 from accounts.tenancy import require_membership
+from config.redirects import is_ours
 from config.throttle import limit_posts
 from connections import oauth, services
 from connections.cards import card_for, cards_for
@@ -304,7 +304,4 @@ def _session_key(request: HttpRequest) -> str:
 
 def _local_url(request: HttpRequest, url: str) -> str:
     """`url` if it leads to a page of ours and fits the column, else ""."""
-    is_ours = url_has_allowed_host_and_scheme(
-        url, allowed_hosts={request.get_host()}, require_https=request.is_secure()
-    )
-    return url if is_ours and len(url) <= 300 else ""
+    return url if is_ours(request, url) else ""

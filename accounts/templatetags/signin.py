@@ -7,6 +7,7 @@ import re
 from typing import Any
 
 from django import template
+from django.conf import settings
 from django.core.serializers.json import DjangoJSONEncoder
 
 register = template.Library()
@@ -29,6 +30,12 @@ _SYSTEMS = [
     ("ChromeOS", r"CrOS"),
     ("Linux", r"Linux"),
 ]
+
+
+@register.simple_tag
+def tiktok_sign_in() -> bool:
+    """Whether people may log in with TikTok here."""
+    return bool(settings.TIKTOK_SIGN_IN)
 
 
 @register.filter

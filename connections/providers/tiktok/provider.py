@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from copy import copy
+from dataclasses import replace
 from datetime import timedelta
 from types import MappingProxyType
 from urllib.parse import quote, urlsplit
@@ -84,7 +86,7 @@ class TikTokProvider:
         self._pull_url_prefix = pull_url_prefix
         self._pulls_videos = pulls_videos
         self.rate_limits = rate_limits
-        self.longest_call = timedelta(seconds=connect_timeout + 2 * read_timeout)
+        self.longest_call = timedelta(seconds=connect_timeout + read_timeout)
         self._http = Http(connect_timeout=connect_timeout, read_timeout=read_timeout)
         # On a slow line a piece of a chunk may need long, and urllib3 sends under the time-out for connecting.
         self._upload_http = Http(connect_timeout=read_timeout, read_timeout=read_timeout)
@@ -155,6 +157,15 @@ class TikTokProvider:
     def authorizer(self) -> TikTokAuthorizer:
         """Return the OAuth calls."""
         return TikTokAuthorizer(self._app, http=self._http)
+
+    def for_sign_in(self, redirect_uri: str) -> TikTokProvider:
+        """Return the same app, asking for no more than who somebody is and sending them back to `redirect_uri`.
+
+        Source: https://developers.tiktok.com/doc/tiktok-api-scopes
+        """
+        asking = copy(self)
+        asking._app = replace(self._app, redirect_uri=redirect_uri, scopes=tuple(self.required_scopes))
+        return asking
 
     def webhook_receiver(self) -> TikTokWebhooks:
         """Return what reads TikTok's webhooks; the client secret is what signs them."""
