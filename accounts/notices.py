@@ -15,6 +15,7 @@ from django.db.models import Count, IntegerField, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce, Now
 
 from accounts.models import Membership, Notice, NoticeKind, NoticePreference, Role, User
+from accounts.permissions import Permission
 
 KEPT_FOR = timedelta(days=365)
 """Longer than any event may repeat: a notice that is gone could be told again."""
@@ -97,7 +98,7 @@ def _one_line(words: str, most: int) -> str:
 
 def managers(workspace_id: uuid.UUID) -> list[Membership]:
     """Those who manage a workspace: its owners and admins who may log in."""
-    roles = [role for role in Role if role.covers(Role.ADMIN)]
+    roles = [role for role in Role if Permission.MANAGE_CONNECTIONS.is_of(role)]
     return list(
         Membership.objects.filter(workspace_id=workspace_id, role__in=roles, user__is_active=True).order_by(
             "pk"

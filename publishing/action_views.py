@@ -7,7 +7,8 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.views.decorators.http import require_POST
 
-from accounts.models import Role, User
+from accounts.models import User
+from accounts.permissions import Permission
 from accounts.tenancy import require_membership
 from connections.providers import provider_for
 from publishing import services
@@ -73,7 +74,7 @@ def delivery_posted(request: HttpRequest, slug: str, delivery_id: str) -> HttpRe
 
 
 def _delivery(request: HttpRequest, slug: str, delivery_id: str) -> Delivery:
-    workspace = require_membership(request, slug, at_least=Role.EDITOR).workspace
+    workspace = require_membership(request, slug, at_least=Permission.PUBLISH.least).workspace
     return get_object_or_404(workspace.deliveries.select_related("connection", "post"), pk=delivery_id)
 
 

@@ -15,7 +15,8 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt, csrf_protect
 from django.views.decorators.http import require_http_methods
 
-from accounts.models import Membership, Role, User, Workspace
+from accounts.models import Membership, User, Workspace
+from accounts.permissions import Permission
 from accounts.tenancy import require_membership
 from config.throttle import limit_posts
 from publishing import sample, services
@@ -38,7 +39,7 @@ REFUSED = 422
 @limit_posts("post")
 def post_create(request: HttpRequest, slug: str) -> HttpResponse:
     """Show the posting page, or take what was filled in."""
-    membership = require_membership(request, slug, at_least=Role.EDITOR)
+    membership = require_membership(request, slug, at_least=Permission.PUBLISH.least)
     if request.method == "POST":
         request.upload_handlers = [VideoUploadHandler(request)]
         return _submit(request, membership)
@@ -192,7 +193,7 @@ def _context(
         "has_sample": video is None and sample.is_available(),
         "max_bytes": min(settings.MAX_VIDEO_BYTES, account.provider.max_video_bytes),
         "accept": ACCEPT,
-        "can_reconnect": membership.can(Role.ADMIN),
+        "can_reconnect": membership.may(Permission.MANAGE_CONNECTIONS),
     }
 
 

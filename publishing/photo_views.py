@@ -13,7 +13,8 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt, csrf_protect
 from django.views.decorators.http import require_http_methods
 
-from accounts.models import Membership, Role, Workspace
+from accounts.models import Membership, Workspace
+from accounts.permissions import Permission
 from accounts.tenancy import require_membership
 from connections.models import SocialConnection
 from connections.providers import provider_for
@@ -34,7 +35,7 @@ from publishing.views import is_htmx
 @require_http_methods(["GET", "HEAD", "POST"])
 def photo_post_create(request: HttpRequest, slug: str) -> HttpResponse:
     """Show the posting page for photos, or take what was filled in."""
-    membership = require_membership(request, slug, at_least=Role.EDITOR)
+    membership = require_membership(request, slug, at_least=Permission.PUBLISH.least)
     wanted = request.GET.get("connection", "")
     connection = choose_connection(membership.workspace, wanted)
     if connection is None:
@@ -168,5 +169,5 @@ def _context(
         "photos": [(photo, sign_kept_photo(photo), place == cover) for place, photo in enumerate(photos)],
         "max_bytes": photo_rules.max_count * photo_rules.max_bytes,
         "accept": ACCEPT,
-        "can_reconnect": membership.can(Role.ADMIN),
+        "can_reconnect": membership.may(Permission.MANAGE_CONNECTIONS),
     }
