@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from accounts import notice_emails, notices, removal
+from accounts import exports, notice_emails, notices, removal
 
 
 @shared_task(soft_time_limit=270, time_limit=290)
@@ -23,3 +23,15 @@ def remove_workspaces(**_: object) -> str:
 def delete_old_notices(**_: object) -> int:
     """Forget what people were told long ago."""
     return notices.delete_old()
+
+
+@shared_task
+def build_exports(**_: object) -> str:
+    """Make the exports that wait."""
+    return exports.build_due()
+
+
+@shared_task
+def sweep_exports(**_: object) -> str:
+    """Delete the exports whose time is over."""
+    return exports.sweep()

@@ -2,11 +2,12 @@
 
 from django.urls import path
 
-from accounts import audit_views, invitation_views, team_views, views
+from accounts import audit_views, invitation_views, personal_data_views, team_views, views
 
 urlpatterns = [
     path("", views.home, name="home"),
     path("profile/", views.profile, name="profile"),
+    path("profile/data/", personal_data_views.personal_data, name="personal_data"),
     path("workspaces/", views.workspace_list, name="workspace_list"),
     path("w/<slug:slug>/", views.workspace_open, name="workspace_open"),
     path("w/<slug:slug>/settings/", views.workspace_settings, name="workspace_settings"),
@@ -27,6 +28,7 @@ urlpatterns = [
     path("w/<slug:slug>/settings/transfer/", team_views.workspace_transfer, name="workspace_transfer"),
     path("w/<slug:slug>/settings/delete/", team_views.workspace_delete, name="workspace_delete"),
     path("w/<slug:slug>/settings/restore/", team_views.workspace_restore, name="workspace_restore"),
+    path("w/<slug:slug>/settings/data/", personal_data_views.workspace_data, name="workspace_data"),
     path("w/<slug:slug>/audit/", audit_views.audit_list, name="audit"),
     path("w/<slug:slug>/audit/export/", audit_views.audit_export, name="audit_export"),
     path("invitation/", invitation_views.answer, name="invitation"),

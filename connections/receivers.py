@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from django.dispatch import receiver
 
-from accounts.models import Workspace
-from accounts.signals import workspace_disconnecting, workspace_emptying
+from accounts.export_parts import Part
+from accounts.models import User, Workspace
+from accounts.signals import data_exporting, workspace_disconnecting, workspace_emptying
+from connections import exporting
 from connections.errors import ProviderError
 from connections.models import ConnectionStatus, SocialConnection
 from connections.services import disconnect
@@ -41,3 +44,9 @@ def remove_pictures(workspace: Workspace, **_: Any) -> bool:
         connection.avatar.delete(save=False)
         SocialConnection.objects.filter(pk=connection.pk).update(avatar="")
     return True
+
+
+@receiver(data_exporting)
+def hand_in(workspace: Workspace, person: User | None, **_: Any) -> Iterable[Part]:
+    """Hand in the accounts for an export."""
+    return exporting.parts(workspace=workspace, person=person)

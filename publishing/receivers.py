@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from django.dispatch import receiver
 
-from accounts.models import Workspace
-from accounts.signals import workspace_emptying, workspace_stopping
+from accounts.export_parts import Part
+from accounts.models import User, Workspace
+from accounts.signals import data_exporting, workspace_emptying, workspace_stopping
 from connections.models import SocialConnection
 from connections.signals import connection_lost, connection_usable, publish_reported
+from publishing import exporting
 from publishing.removing import remove_everything, stop_deliveries
 from publishing.services import hold_open, resume_held
 from publishing.waking import look_again
@@ -43,3 +46,9 @@ def stop_all(workspace: Workspace, **_: Any) -> bool:
 def empty(workspace: Workspace, **_: Any) -> bool:
     """Delete its videos, photos and posts."""
     return remove_everything(workspace)
+
+
+@receiver(data_exporting)
+def hand_in(workspace: Workspace, person: User | None, **_: Any) -> Iterable[Part]:
+    """Hand in posts and files for an export."""
+    return exporting.parts(workspace=workspace, person=person)

@@ -2,7 +2,16 @@
 
 from django.urls import path
 
-from publishing import action_views, composer_views, health_views, media_views, photo_views, pull_views, views
+from publishing import (
+    action_views,
+    composer_views,
+    export_views,
+    health_views,
+    media_views,
+    photo_views,
+    pull_views,
+    views,
+)
 from publishing.metrics import metrics
 
 app_name = "publishing"
@@ -26,6 +35,12 @@ urlpatterns = [
         "w/<slug:slug>/deliveries/<uuid:delivery_id>/posted/",
         action_views.delivery_posted,
         name="delivery_posted",
+    ),
+    path("profile/data/<uuid:export_id>/", export_views.personal_download, name="personal_export"),
+    path(
+        "w/<slug:slug>/settings/data/<uuid:export_id>/",
+        export_views.workspace_download,
+        name="workspace_export",
     ),
     path("w/<slug:slug>/health/", health_views.workspace_health, name="health"),
     path("metrics", metrics, name="metrics"),
