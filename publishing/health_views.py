@@ -15,6 +15,7 @@ from accounts.models import Workspace
 from accounts.tenancy import require_membership
 from connections.keys import key_health
 from publishing import health
+from publishing.scan_health import look_at_scanner
 from publishing.states import HoldReason
 from publishing.views import is_htmx
 
@@ -44,7 +45,11 @@ def operations(request: HttpRequest) -> HttpResponse:
     """Show operators how everything stands; htmx gets the part that changes. Raises PermissionDenied to others."""
     if not request.user.is_staff:
         raise PermissionDenied("This page is for operators.")
-    context = _figures(None) | {"emails": health.count_emails(), "for_operators": True}
+    context = _figures(None) | {
+        "emails": health.count_emails(),
+        "scanner": look_at_scanner(),
+        "for_operators": True,
+    }
     if not is_htmx(request):
         context["keys"] = key_health()  # reads every sealed value's head: not every few seconds
     return _answer(request, "publishing/operations.html", "publishing/_health.html", context)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404
 from django.views.decorators.http import require_safe
@@ -9,6 +11,8 @@ from django.views.decorators.http import require_safe
 from accounts.tenancy import require_membership
 from publishing.models import Photo, Video
 from publishing.serving import StoredFile, guards, serve_file
+
+Media = TypeVar("Media", Video, Photo)
 
 _KEPT_BY_THIS_BROWSER = "private, max-age=86400, immutable"
 
@@ -42,7 +46,7 @@ def video_poster(request: HttpRequest, slug: str, video_id: str) -> HttpResponse
 def photo_file(request: HttpRequest, slug: str, photo_id: str) -> HttpResponseBase:
     """Send a photo as it came in."""
     workspace = require_membership(request, slug).workspace
-    photo = get_object_or_404(workspace.photos, pk=photo_id)
+    photo = _harmless(get_object_or_404(workspace.photos, pk=photo_id))
     return serve_file(
         request, stored(photo), headers=guards(photo.original_name, cache=_KEPT_BY_THIS_BROWSER)
     )
@@ -61,4 +65,10 @@ def stored(media: Video | Photo) -> StoredFile:
 
 def _video(request: HttpRequest, slug: str, video_id: str) -> Video:
     workspace = require_membership(request, slug).workspace
-    return get_object_or_404(workspace.videos, pk=video_id)
+    return _harmless(get_object_or_404(workspace.videos, pk=video_id))
+
+
+def _harmless(media: Media) -> Media:
+    if media.is_infected:
+        raise Http404("Malware was found in it, so it is gone")
+    return media

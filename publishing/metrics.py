@@ -6,18 +6,23 @@ from collections.abc import Iterator
 
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
+from django.core.cache import cache
+from django.core.exceptions import ImproperlyConfigured
 from django.db import Error as DatabaseError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.utils.crypto import constant_time_compare
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 from prometheus_client import CollectorRegistry
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
 from config.heartbeat import Sign
-from publishing import health
+from connections.crypto import keyring
+from connections.keys import outdated_values
+from publishing import health, scan_counts
+from publishing.scan_health import look_at_scanner
 
 
 @never_cache
@@ -102,9 +107,25 @@ def _database_families() -> Iterator[Metric]:
         "Active connections whose refresh token ends within 30 days.",
         health.ending_connections().count(),
     )
+    scanner = look_at_scanner()
+    if scanner is not None:
+        yield _gauge("scanner_up", "1 if the malware scanner answers.", int(scanner.is_up))
+        yield _gauge("scans_waiting", "Files that wait for the scanner's verdict.", scanner.waiting)
     emails = health.count_emails()
     yield _gauge("notice_emails_waiting", "E-mails of notices yet to be sent.", emails.waiting)
     yield _gauge("notice_emails_failing", "Those of them that failed at least once.", emails.failing)
+    yield from _key_families()
+
+
+def _key_families() -> Iterator[Metric]:
+    """Read at most once a minute, for it reads whole tables."""
+    try:
+        place = f"secrets-under-old-keys:{keyring().primary_id}"
+    except ImproperlyConfigured:
+        return
+    count = cache.get_or_set(place, outdated_values, timeout=60)
+    words = "Stored secrets that are not under the first of ENCRYPTION_KEYS yet."
+    yield _gauge("secrets_under_old_keys", words, float(count or 0))
 
 
 def _service_families(services: health.Services) -> Iterator[Metric]:
@@ -123,6 +144,10 @@ def _service_families(services: health.Services) -> Iterator[Metric]:
         "part",
         {part: sign.age_seconds for part, sign in signs.items() if sign is not None},
     )
+    scans = CounterMetricFamily("broadside_scans", "Malware scans by outcome.", labels=["outcome"])
+    for outcome, count in scan_counts.read().items():
+        scans.add_metric([outcome], count)
+    yield scans
     depths = {name: depth for name, depth in services.queues.items() if depth is not None}
     yield _labelled(
         "queue_depth",

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from connections.providers import provider_for
 from connections.providers.base import Provider, PublishMode
+from publishing import scanning
 from publishing.models import Delivery
 from publishing.progress import Progress, read_progress
 from publishing.states import EDGES, WORKING, DeliveryState, HoldReason
@@ -189,6 +190,8 @@ def _scheduled(delivery: Delivery, provider: Provider, now: datetime) -> _Words:
 
 
 def _preparing(delivery: Delivery, provider: Provider, now: datetime) -> _Words:
+    if delivery.reason_code == scanning.WAITS:
+        return _Words("Waiting for the malware check", _reason(delivery), "warning", Bar("Waiting"))
     if delivery.reason_message:
         return _Words("Waiting to try again", _reason(delivery), "warning", Bar("Waiting"))
     return _Words(

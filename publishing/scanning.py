@@ -22,9 +22,9 @@ from django.utils import timezone
 from accounts import audit
 from accounts.models import NoticeKind, User
 from accounts.notices import Message, creator_or_managers, tell
+from config.clamd import Scanner, ScannerError, Verdict
 from publishing import ending, scan_counts
 from publishing.blocks import BLOCK_BYTES, FileChangedError, read_blocks
-from publishing.clamd import Scanner, ScannerError, Verdict
 from publishing.dispatch import ring_on_commit
 from publishing.models import (
     Delivery,

@@ -14,6 +14,7 @@ from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 
 from config import health, heartbeat
+from config.clamd import Scanner, ScannerError
 from config.doctor.findings import Finding, broken, fine, note
 from config.redaction import redact
 
@@ -109,6 +110,34 @@ def check_storage() -> Iterator[Finding]:
             f"Media go to {place}, only {room}", "A single video may have 4 GiB. Make room, or use S3_BUCKET."
         )
     )
+
+
+def check_scanner() -> Iterator[Finding]:
+    """Whether uploads are looked through for malware, and by what."""
+    if not settings.CLAMAV_URL:
+        yield fine("Uploads are not looked through for malware (CLAMAV_URL is not set)")
+        return
+    try:
+        scanner = Scanner.at(settings.CLAMAV_URL)
+        scanner.ping()
+        yield fine(f"The malware scanner answers ({scanner}): {scanner.version()}")
+    except ValueError as error:
+        yield broken(f"CLAMAV_URL cannot be used: {error}", "See docs/operations.md, Malware scan.")
+        return
+    except ScannerError as error:
+        yield _no_scanner(str(error))
+    if settings.CLAMAV_WHEN_DOWN == "allow":
+        yield note(
+            "Files that the scanner gives no verdict on are published all the same (CLAMAV_WHEN_DOWN=allow)",
+            "With CLAMAV_WHEN_DOWN=hold they wait for it.",
+        )
+
+
+def _no_scanner(problem: str) -> Finding:
+    advice = "Is clamd running, and may this account reach it? Check CLAMAV_URL."
+    if settings.CLAMAV_WHEN_DOWN == "allow":
+        return note(f"No upload is looked through for malware: {problem}", advice)
+    return broken(f"What people upload is not published: {problem}", advice)
 
 
 def check_workers() -> Iterator[Finding]:

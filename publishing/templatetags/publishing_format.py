@@ -6,6 +6,8 @@ from datetime import timedelta
 
 from django import template
 
+from publishing import scanning
+from publishing.models import Photo, Video
 from publishing.preflight import format_duration
 
 register = template.Library()
@@ -15,6 +17,12 @@ register = template.Library()
 def playing_time(duration: timedelta | None) -> str:
     """Write a playing time: 12.5 s, 1:05 min, 1:02:03 h."""
     return "" if duration is None else format_duration(duration)
+
+
+@register.filter
+def scan_wait(media: Video | Photo) -> str:
+    """Say why a file is held back for the malware scanner, "" if it is not."""
+    return scanning.explain_wait(media)
 
 
 @register.filter

@@ -10,7 +10,7 @@ import tracemalloc
 
 import pytest
 
-from publishing.clamd import Scanner, ScannerError, Verdict
+from config.clamd import Scanner, ScannerError, Verdict
 from tests.publishing.clamav import MARK, STREAM_LIMIT, drain, pretender
 
 BLOCK = bytes(256 * 1024)
@@ -49,7 +49,7 @@ def test_scanner_at_reads_both_forms(url, scanner):
     ],
 )
 def test_scanner_at_refuses_anything_else(url):
-    with pytest.raises(ValueError, match="clamd|[Pp]ort|log-in"):
+    with pytest.raises(ValueError, match=r"clamd|[Pp]ort|log-in"):
         Scanner.at(url)
 
 
