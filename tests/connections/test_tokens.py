@@ -297,6 +297,26 @@ def test_a_refresher_that_died_is_succeeded_when_its_lease_ends(acme, make_conne
     assert fresh_access_token(row) == "act.new-access"
 
 
+def test_a_refresh_is_leased_for_longer_than_it_can_take_and_ends_within_a_delivery_lease(
+    acme, make_connection, expired, tiktok, settings
+):
+    row = make_connection(acme, **expired)
+    leases = []
+
+    def look(request: Any) -> tuple[int, dict[str, str], str]:
+        until = SocialConnection.objects.values_list("refresh_lease_until", flat=True).get(pk=row.pk)
+        leases.append(until - timezone.now())
+        return 200, {}, json.dumps(new_pair(row))
+
+    tiktok.add_callback(responses.POST, TOKEN_URL, callback=look)
+
+    fresh_access_token(row)
+
+    longest_call = timedelta(seconds=settings.TIKTOK_CONNECT_TIMEOUT + settings.TIKTOK_READ_TIMEOUT)
+    assert longest_call < leases[0] + timedelta(seconds=1) < settings.DELIVERY_LEASE
+    assert longest_call < tokens.WAIT
+
+
 def test_a_waiter_gives_up_on_a_lease_that_does_not_end(acme, make_connection, expired, tiktok, monkeypatch):
     row = make_connection(acme, refresh_lease_until=timezone.now() + timedelta(hours=1), **expired)
     monkeypatch.setattr(tokens, "WAIT", timedelta(0))

@@ -10,7 +10,8 @@ import logging
 import os
 import ssl
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.client import HTTPException
 from http.cookiejar import DefaultCookiePolicy
@@ -59,8 +60,8 @@ class Http:
     """Sends requests through one session for each process. Safe to share between threads.
 
     Nothing is repeated, no redirect is followed, no cookie is kept, and neither `.netrc` nor proxy variables count.
-    `connect_timeout` (seconds) also limits the sending of each piece of data on a new connection, `read_timeout` each
-    wait for the answer and the reading of its body.
+    `connect_timeout` (seconds) also limits the sending of each piece of data on a new connection, `read_timeout` the
+    wait for an answer with the reading of its body; after a long upload, each of the two.
     """
 
     def __init__(
@@ -112,33 +113,60 @@ class Http:
         session = self._live_session()
         prepared = session.prepare_request(requests.Request(method, url, headers=dict(headers), data=data))
         prepared.url = url  # preparing re-quotes a URL, and a signed one must arrive as it was given
+        deadline = time.monotonic() + sum(self._timeout)
         response = session.send(prepared, timeout=self._timeout, allow_redirects=False, stream=True)
+        if data is not None and not isinstance(data, bytes):  # sending that may have taken hours
+            deadline = time.monotonic() + self._timeout[1]
         try:
-            body = self._read(response, is_body_needed=is_body_needed)
+            with self._waiting_until(deadline, response) as wait_no_longer:
+                body = _read(response, wait_no_longer, is_body_needed=is_body_needed)
         finally:
             response.close()
         return Answer(response.status_code, response.headers, body)
 
-    def _read(self, response: requests.Response, *, is_body_needed: bool) -> bytes:
-        deadline = time.monotonic() + self._timeout[1]
-        body = bytearray()
+    @contextmanager
+    def _waiting_until(self, deadline: float, response: requests.Response) -> Iterator[Callable[[], None]]:
+        """Give what lets the next wait for `response` end at `deadline`. Raises TransportError once that is past.
+
+        The request's own time-out would begin anew with each wait. A connection that the server closes after its answer
+        has given the socket away and keeps to that one.
+        """
+        sock = getattr(response.raw.connection, "sock", None)
+
+        def wait_no_longer() -> None:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise TransportError("TikTok's answer came too slowly")
+            if sock is not None:
+                sock.settimeout(left)
+
         try:
-            while block := response.raw.read1(65536, decode_content=True):
-                body += block
-                if len(body) > MAX_ANSWER_BYTES:
-                    raise ResponseError("TikTok's answer is far larger than documented")
-                if time.monotonic() > deadline:
-                    raise TransportError("TikTok's answer came too slowly")
-        except (HTTPError, OSError):
-            if is_body_needed:
-                raise
-        return bytes(body)
+            yield wait_no_longer
+        finally:
+            if sock is not None:
+                with suppress(OSError):  # closed meanwhile
+                    sock.settimeout(self._timeout[1])
 
     def _live_session(self) -> requests.Session:
         # A forked child must not share its parent's sockets.
         if self._session is None or self._pid != os.getpid():
             self._session, self._pid = _new_session(), os.getpid()
         return self._session
+
+
+def _read(response: requests.Response, wait_no_longer: Callable[[], None], *, is_body_needed: bool) -> bytes:
+    body = bytearray()
+    try:
+        wait_no_longer()
+        while block := response.raw.read1(65536, decode_content=True):
+            body += block
+            if len(body) > MAX_ANSWER_BYTES:
+                raise ResponseError("TikTok's answer is far larger than documented")
+            wait_no_longer()
+    except (HTTPError, OSError):
+        if is_body_needed:
+            raise
+    return bytes(body)
 
 
 def _new_session() -> requests.Session:

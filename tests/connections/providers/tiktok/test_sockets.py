@@ -383,6 +383,43 @@ def test_an_answer_that_drips_does_not_hold_us_for_ever():
         hung_up.set()
 
 
+def test_all_waits_for_one_answer_end_together():
+    hung_up = threading.Event()
+    late_pieces = []
+
+    def serve(connection):
+        wire.read_request(connection)
+        hung_up.wait(1.5)
+        connection.sendall(b"HTTP/1.1 200 X\r\nContent-Length: 10\r\n\r\n")
+        if not hung_up.wait(1.5):  # no single wait is as long as the time-out
+            late_pieces.append(b"{}")
+            connection.sendall(b"{")
+
+    with wire.serving(serve) as server:
+        with pytest.raises(TransportError):
+            client_at(server.url, http=Http(connect_timeout=0.2, read_timeout=2.0)).fetch_profile()
+        hung_up.set()
+
+    assert late_pieces == []
+
+
+def test_a_slow_answer_costs_the_next_request_no_time():
+    def serve(connection):
+        while wire.read_request(connection)[0]:
+            connection.sendall(wire.http_json(200, wire.ok({"user": {"open_id": "-000abcDEF_1"}})))
+
+    http = Http(connect_timeout=1.0, read_timeout=5.0)
+    with wire.serving(serve) as server:
+        client_at(server.url, http=http).fetch_profile()
+        [pool] = http._session.get_adapter("http://").poolmanager.pools._container.values()
+        idle = pool.pool.get_nowait()
+        patience = idle.sock.gettimeout()
+        idle.close()
+        http.close()
+
+    assert patience == 5.0
+
+
 @pytest.mark.parametrize(
     "answer",
     [
