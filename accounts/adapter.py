@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.core import context
+from allauth.usersessions.adapter import DefaultUserSessionsAdapter
+from allauth.usersessions.models import UserSession
 from django.http import HttpRequest, HttpResponse
 
 from accounts import audit
 from accounts.models import User
+from accounts.templatetags.signin import browser_name
 from config.redirects import is_ours
 
 
@@ -42,3 +46,20 @@ class AccountAdapter(DefaultAccountAdapter):
             )
         answer: HttpResponse | None = super().pre_login(request, user, **kwargs)
         return answer
+
+
+class UserSessionsAdapter(DefaultUserSessionsAdapter):
+    """Ending sessions elsewhere, be it by hand or since the password changed."""
+
+    def end_sessions(self, sessions: Iterable[UserSession]) -> None:
+        """End each, and note which."""
+        for session in sessions:
+            browser = browser_name(session.user_agent)
+            session.end()
+            audit.record_for_person(
+                "session.ended",
+                user=session.user,
+                actor=audit.current_actor(),
+                browser=browser,
+                last_ip=session.ip,
+            )

@@ -2,11 +2,21 @@
 
 from django.urls import path
 
-from accounts import audit_views, invitation_views, personal_data_views, team_views, views
+from accounts import (
+    account_removal_views,
+    audit_views,
+    invitation_views,
+    personal_data_views,
+    session_views,
+    team_views,
+    views,
+)
 
 urlpatterns = [
     path("", views.home, name="home"),
     path("profile/", views.profile, name="profile"),
+    path("accounts/sessions/<int:session_id>/end/", session_views.end_session, name="session_end"),
+    path("profile/delete/", account_removal_views.account_delete, name="account_delete"),
     path("profile/data/", personal_data_views.personal_data, name="personal_data"),
     path("workspaces/", views.workspace_list, name="workspace_list"),
     path("w/<slug:slug>/", views.workspace_open, name="workspace_open"),

@@ -245,6 +245,7 @@ SOCIALACCOUNT_ADAPTER = "connections.sign_in.adapter.SocialAccountAdapter"
 SOCIALACCOUNT_FORMS = {"signup": "connections.sign_in.forms.SignupForm"}
 SOCIALACCOUNT_STORE_TOKENS = False
 SOCIALACCOUNT_EMAIL_VERIFICATION = "mandatory"
+USERSESSIONS_ADAPTER = "accounts.adapter.UserSessionsAdapter"
 MFA_ADAPTER = "connections.second_factors.MFAAdapter"
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_PASSKEY_LOGIN_ENABLED = True

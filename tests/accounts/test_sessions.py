@@ -8,6 +8,7 @@ from django.core.cache import cache
 from django.test import Client
 from django.urls import reverse
 
+from accounts.models import AuditEvent
 from accounts.templatetags.signin import browser_name
 from tests.accounts.conftest import PASSWORD
 from tests.accounts.pages import Page
@@ -56,6 +57,73 @@ def test_ending_touches_nobody_elses_sessions(alice, mallory):
     here.post(reverse("usersessions_list"))
 
     assert theirs.get("/profile/").status_code == 200
+
+
+def row_of(browser) -> UserSession:
+    return UserSession.objects.get(session_key=browser.session.session_key)
+
+
+def end(browser, row):
+    return browser.post(reverse("session_end", args=[row.pk]), follow=True)
+
+
+@pytest.mark.django_db
+def test_one_other_session_is_ended_and_the_rest_stay(alice, acme):
+    here, phone, desk = log_in(), log_in(agent=IPHONE), log_in()
+
+    answer = end(here, row_of(phone))
+
+    assert "Safari on iPhone is logged out." in answer.content.decode()
+    assert phone.get("/profile/").status_code == 302
+    assert here.get("/profile/").status_code == 200
+    assert desk.get("/profile/").status_code == 200
+    event = AuditEvent.objects.get(action="session.ended", workspace_id=acme.pk)
+    assert (event.actor_id, event.ip) == (alice.pk, "127.0.0.1")
+    assert event.details == {"browser": "Safari on iPhone", "last_ip": "127.0.0.1"}
+
+
+@pytest.mark.django_db
+def test_each_other_session_has_its_button(alice):
+    here, phone = log_in(), log_in(agent=IPHONE)
+
+    page = Page(here.get(reverse("usersessions_list")).content.decode())
+
+    actions = [form.get("action") for form in page.all("form")]
+    assert reverse("session_end", args=[row_of(phone).pk]) in actions
+    assert reverse("session_end", args=[row_of(here).pk]) not in actions
+
+
+@pytest.mark.django_db
+def test_nobody_ends_the_session_of_somebody_else(alice, mallory):
+    here, theirs = log_in(), log_in("mallory@example.com")
+
+    assert end(here, row_of(theirs)).status_code == 404
+    assert theirs.get("/profile/").status_code == 200
+
+
+@pytest.mark.django_db
+def test_own_session_is_not_ended_from_the_list(alice):
+    here = log_in()
+
+    assert "That is this browser." in end(here, row_of(here)).content.decode()
+    assert here.get("/profile/").status_code == 200
+
+
+@pytest.mark.django_db
+def test_session_that_is_gone_already_answers_404(alice):
+    here, phone = log_in(), log_in(agent=IPHONE)
+    row = row_of(phone)
+    end(here, row)
+
+    assert end(here, row).status_code == 404
+
+
+@pytest.mark.django_db
+def test_ending_a_session_takes_a_post(alice):
+    here, phone = log_in(), log_in(agent=IPHONE)
+
+    assert here.get(reverse("session_end", args=[row_of(phone).pk])).status_code == 405
+    assert phone.get("/profile/").status_code == 200
 
 
 @pytest.mark.django_db
