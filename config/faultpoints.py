@@ -29,11 +29,17 @@ FAULT_POINTS = (
     "status answered",
     "before published",
     "published",
+    "pull announced",
+    "pull answered",
+    "pull noted",
+    "pull committed",
+    "cancel answered",
     "refresh answered",
     "confirming",
     "confirmed",
 )
-"""Every place between two commits: of a delivery, in the order of its life, of a token's refresh, of a confirm."""
+"""Every place between two commits: of a delivery in the order of its life, of one that the platform fetches by itself, of
+a token's refresh, of a confirm."""
 
 _name, _, _nth = os.environ.get("BROADSIDE_DIE_AT", "").partition("#")
 _count = itertools.count(1)

@@ -37,7 +37,7 @@ def prepare(delivery: Delivery) -> str | None:
     Starting a file upload twice is harmless: a job without bytes never becomes a post. Raises ProviderError.
     """
     if delivery.is_pulled:  # the worker that asked never recorded an answer
-        return pulling.hold_unconfirmed(delivery)
+        return pulling.after_death(delivery)
     if delivery.cancel_requested_at:
         return ending.cancel(delivery)
     if not delivery.connection.is_active:
@@ -69,10 +69,9 @@ def prepare(delivery: Delivery) -> str | None:
             message=" ".join(problem.message for problem in problems),
             next_step="Nothing was sent. Create the post again with other choices.",
         )
-    if pulling.is_by_pull(delivery):
-        take(delivery.connection, Operation.START)
-        return pulling.start_pull(delivery)
     take(delivery.connection, Operation.START)
+    if pulling.is_by_pull(delivery):
+        return pulling.start_pull(delivery)
     _start_job(delivery)
     return None
 

@@ -13,6 +13,7 @@ from django.db.models import F
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from config.faultpoints import reached
 from connections.clients import call
 from connections.errors import ProviderError, RejectedError
 from connections.providers import provider_for
@@ -57,6 +58,22 @@ def start_pull(delivery: Delivery) -> str | None:
     return None
 
 
+def after_death(delivery: Delivery) -> str | None:
+    """Go on with the job of a worker that asked and died: by the handle it noted, else by asking a person."""
+    noted = delivery.attempts.filter(step="start", detail__requested_at=_stamp(delivery)).order_by(
+        "started_at"
+    )
+    detail = noted.values_list("detail", flat=True).first()
+    if detail is None:
+        return hold_unconfirmed(delivery)
+    _commit(delivery, detail["publish_id"], total_bytes=detail["total_bytes"])
+    return None
+
+
+def _stamp(delivery: Delivery) -> str:
+    return delivery.pull_requested_at.isoformat() if delivery.pull_requested_at else ""
+
+
 def hold_unconfirmed(delivery: Delivery, error: ProviderError | None = None) -> str:
     """Ask a person: the request went out, and whether it became a post is not known here."""
     name = ending.platform(delivery)
@@ -91,26 +108,33 @@ def _request(delivery: Delivery) -> None:
 
     with attempt(delivery, "start", announced=True, files=len(media), total_bytes=total_bytes) as row:
         job = call(delivery.connection, start)
-        row.detail["publish_id"] = job.publish_id
-        row.save(update_fields=["detail"])
-        delivery.advance(
-            DeliveryState.PROCESSING,
-            publish_id=job.publish_id,
-            upload_url="",
-            upload_expires_at=None,
-            total_bytes=total_bytes,
-            chunk_size=0,
-            chunk_count=0,
-            sent_bytes=0,
-            poll_count=0,
-            committed_at=None,
-            account_username=delivery.connection.username[:64],
-            job_count=F("job_count") + 1,
-            reason_code="",
-            reason_log_id="",
-            reason_message="",
-            reason_next_step="",
-        )
+        reached("pull answered")
+        row.detail |= {"publish_id": job.publish_id, "requested_at": _stamp(delivery)}
+        row.save(update_fields=["detail"])  # whoever comes after our death, or after our lease, goes on by it
+        reached("pull noted")
+        _commit(delivery, job.publish_id, total_bytes=total_bytes)
+    reached("pull committed")
+
+
+def _commit(delivery: Delivery, publish_id: str, *, total_bytes: int) -> None:
+    delivery.advance(
+        DeliveryState.PROCESSING,
+        publish_id=publish_id,
+        upload_url="",
+        upload_expires_at=None,
+        total_bytes=total_bytes,
+        chunk_size=0,
+        chunk_count=0,
+        sent_bytes=0,
+        poll_count=0,
+        committed_at=None,
+        account_username=delivery.connection.username[:64],
+        job_count=F("job_count") + 1,
+        reason_code="",
+        reason_log_id="",
+        reason_message="",
+        reason_next_step="",
+    )
 
 
 def _announce(delivery: Delivery) -> datetime:
@@ -121,6 +145,7 @@ def _announce(delivery: Delivery) -> datetime:
         pull_requested_at=now, lease_until=Now() + settings.DELIVERY_LEASE
     ):
         delivery.pull_requested_at = now
+        reached("pull announced")
         return now
     if ours.exists():
         raise CanceledBeforeRequestError
@@ -138,6 +163,7 @@ def ask_to_cancel(delivery: Delivery) -> None:
     try:
         with attempt(delivery, "cancel"):
             call(delivery.connection, lambda client: client.cancel(delivery.publish_id))
+        reached("cancel answered")
     except RejectedError as error:
         if error.code == "publish_not_cancellable":  # committed: from here on it is too late
             delivery.record(committed_at=Now(), cancel_requested_at=None)

@@ -223,6 +223,27 @@ def test_a_death_between_the_request_and_its_record_is_held(delivery, tiktok, mo
     assert len(tiktok.posts()) == int(sent)
 
 
+@pytest.mark.parametrize("is_of_this_request", [True, False])
+def test_a_death_after_the_handle_was_noted_goes_on_with_that_job_alone(
+    delivery, tiktok, monkeypatch, is_of_this_request
+):
+    def die(*_, **__):
+        raise Died
+
+    with monkeypatch.context() as patched:
+        patched.setattr(pulling, "_commit", die)
+        with pytest.raises(Died):
+            engine.advance_delivery(delivery.pk)
+    wake_after_death(delivery)
+    if not is_of_this_request:
+        Delivery.objects.filter(pk=delivery.pk).update(pull_requested_at=timezone.now())
+
+    ended = finish(delivery, tiktok)
+
+    assert ended.state == (DeliveryState.PUBLISHED if is_of_this_request else DeliveryState.HELD)
+    assert len(requests_to_start(tiktok)) == 1
+
+
 def test_sent_again_the_earlier_job_can_no_longer_fetch(delivery, tiktok, erin):
     tiktok.fault({"endpoint": "video_init"}, {"drop": "before"})
     held = drive(delivery)
