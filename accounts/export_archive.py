@@ -99,6 +99,8 @@ class Archive:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is None:
             self._zip.close()
+        else:
+            self._zip.fp = None  # else its finalizer would write an end into a file that is closed and gone
 
     def add(self, parts: Iterable[Part], *, folder: str = "") -> None:
         """Write `parts`, in a folder of their own if one is named ("workspaces/acme/")."""

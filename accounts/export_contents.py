@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, cast
 
 from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
@@ -88,7 +88,7 @@ def _scopes(export: PersonExport | WorkspaceExport) -> Iterator[tuple[Workspace,
 def _handed_in(workspace: Workspace, person: User | None) -> Iterator[Part]:
     """The parts of the other apps. What fails in one of them fails the export: half of the data is none."""
     for _, parts in data_exporting.send(Workspace, workspace=workspace, person=person):
-        yield from parts
+        yield from cast("Iterable[Part]", parts)
 
 
 def table(name: str, rows: QuerySet[Any], *columns: str) -> Table:

@@ -62,9 +62,7 @@ def _tell(export: PersonExport | WorkspaceExport, event: str, title: str, body: 
 def _member(export: PersonExport | WorkspaceExport) -> Membership | None:
     """Whose notice it is: that of the requester, in the workspace or, for their own data, in the one joined first."""
     if isinstance(export, WorkspaceExport):
-        return Membership.objects.filter(
-            workspace_id=export.workspace_id, user_id=export.requested_by_id
-        ).first()
+        return Membership.objects.filter(workspace_id=export.workspace_id, user=export.requested_by).first()
     return export.user.memberships.usable().order_by("created_at", "pk").first()
 
 

@@ -10,9 +10,10 @@ from django.db.models.functions import Now
 from django.dispatch import Signal
 from django.utils import timezone
 
-from accounts import audit
-from accounts.models import Membership, Workspace
+from accounts import admin_log, audit, exports
+from accounts.models import Membership, Workspace, WorkspaceExport
 from accounts.permissions import Permission
+from accounts.scopes import System, system_scope
 from accounts.signals import workspace_disconnecting, workspace_emptying, workspace_stopping
 
 logger = logging.getLogger(__name__)
@@ -66,6 +67,7 @@ def _locked(actor: Membership) -> Workspace:
     return workspace
 
 
+@system_scope(System.REMOVAL)
 def remove_due() -> str:
     """Remove the workspaces whose grace is over; return what was done, for the log. Safe to run twice or beside itself.
 
@@ -88,6 +90,8 @@ def _remove(workspace: Workspace) -> bool:
         locked = Workspace.objects.select_for_update().filter(pk=workspace.pk).first()
         if locked is None:
             return True  # another run was faster
+        exports.delete_files_of(WorkspaceExport.objects.filter(workspace=workspace))
+        admin_log.forget(Workspace, [workspace.pk])
         audit.record("workspace.removed", workspace=workspace, actor=None)
         locked.delete()
     logger.info("workspace removed workspace=%s", workspace.pk)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from accounts import exports, notice_emails, notices, removal
+from accounts import account_removal, exports, notice_emails, notices, removal
 
 
 @shared_task(soft_time_limit=270, time_limit=290)
@@ -15,8 +15,8 @@ def send_notice_emails(**_: object) -> str:
 
 @shared_task(soft_time_limit=1500, time_limit=1800)
 def remove_workspaces(**_: object) -> str:
-    """Remove the workspaces whose grace period is over."""
-    return removal.remove_due()
+    """Remove the workspaces whose grace period is over, and the accounts that people deleted."""
+    return f"workspaces {removal.remove_due()}, accounts {account_removal.remove_due()}"
 
 
 @shared_task

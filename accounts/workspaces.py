@@ -13,6 +13,7 @@ from django.utils.text import slugify
 
 from accounts import audit
 from accounts.models import Invitation, Membership, Role, User, Workspace
+from accounts.scopes import System, system_scope, workspace_scope
 
 SESSION_KEY = "workspace_id"
 SLUG_ATTEMPTS = 8
@@ -31,17 +32,23 @@ def create_workspace(*, name: str, owner: User) -> Workspace:
     base = slugify(name)[:40].strip("-") or "workspace"
     for attempt in range(SLUG_ATTEMPTS):
         slug = base if attempt == 0 else f"{base}-{secrets.token_hex(3)}"
+        workspace = Workspace(name=name, slug=slug)
         try:
-            with transaction.atomic():
-                workspace = Workspace.objects.create(name=name, slug=slug)
+            with workspace_scope(workspace.pk), transaction.atomic():
+                workspace.save(force_insert=True)
                 Membership.objects.create(workspace=workspace, user=owner, role=Role.OWNER)
                 audit.record("workspace.created", workspace=workspace, actor=owner, name=name)
         except IntegrityError:
-            if not Workspace.objects.filter(slug=slug).exists():
+            if not _is_taken(slug):
                 raise
         else:
             return workspace
     raise RuntimeError(f"No free slug found in {SLUG_ATTEMPTS} tries")
+
+
+@system_scope(System.SLUG)
+def _is_taken(slug: str) -> bool:
+    return Workspace.objects.filter(slug=slug).exists()
 
 
 def create_personal_workspace(*, user: User) -> Workspace:
@@ -128,7 +135,7 @@ def remove_member(*, actor: Membership, membership_id: uuid.UUID) -> Membership:
             user=membership.user_id,
             role=membership.role,
         )
-        _end_invitations(membership, unless=frozenset())
+        end_invitations(membership, unless=frozenset())
         membership.delete()
     return membership
 
@@ -146,10 +153,10 @@ def _set_role(actor: Membership, membership: Membership, role: Role) -> None:
         was=was,
         now=role.value,
     )
-    _end_invitations(membership, unless=role.grants)
+    end_invitations(membership, unless=role.grants)
 
 
-def _end_invitations(sender: Membership, *, unless: frozenset[Role]) -> None:
+def end_invitations(sender: Membership, *, unless: frozenset[Role]) -> None:
     """Revoke what somebody invited who may not any more: else a removed admin could come back by another address."""
     rows = Invitation.objects.unanswered().filter(
         workspace_id=sender.workspace_id, invited_by_id=sender.user_id

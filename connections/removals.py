@@ -1,4 +1,4 @@
-"""What follows when the platform says that an account took its authorization away."""
+"""What follows when an account took its authorization away at the platform, or goes with its workspace."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from django.db import transaction
 from django.db.models import F
 from django.db.models.functions import Now
 
+from accounts.scopes import workspace_scope
 from connections import services
 from connections.lifecycle import record_needs_reauth
 from connections.models import ConnectionStatus, SocialConnection, WebhookEvent
@@ -46,8 +47,22 @@ def end_authorization(event: WebhookEvent) -> Removal:
     ).exclude(status=ConnectionStatus.REVOKED)
     if event.is_own_doing and rows.filter(refresh_lease_until__gt=Now()).exists():
         return Removal.LATER  # a disconnect tells the platform first and wipes its row a moment later
-    outcomes = {_end_one(row, at=at, reason=event.message) for row in rows.order_by("created_at")}
+    outcomes = set()
+    for row in rows.order_by("created_at"):
+        with workspace_scope(row.workspace_id):
+            outcomes.add(_end_one(row, at=at, reason=event.message))
     return next((outcome for outcome in Removal if outcome in outcomes), Removal.UNTOUCHED)
+
+
+def forget_events(connection: SocialConnection) -> None:
+    """Delete what the platform told of an account that is connected nowhere but in a workspace that is going.
+
+    An event of any workspace's account is of no workspace, so that no cascade reaches it.
+    """
+    same = {"provider": connection.provider, "provider_account_id": connection.provider_account_id}
+    if not SocialConnection.objects.filter(**same).exclude(pk=connection.pk).exists():
+        events = WebhookEvent.objects.filter(provider=connection.provider)
+        events.filter(account_id=connection.provider_account_id).delete()
 
 
 def _end_one(connection: SocialConnection, *, at: datetime, reason: str) -> Removal:

@@ -13,6 +13,7 @@ from enum import StrEnum
 from django.db import transaction
 
 from accounts import audit
+from accounts.scopes import System, system_scope
 from connections.errors import AuthorizationError, ConfigurationError, ProviderError
 from connections.lifecycle import lock_primary, mark_disconnected, mark_needs_reauth
 from connections.models import ConnectionStatus, SocialConnection
@@ -81,16 +82,21 @@ class TestResult:
     log_id: str = ""
 
 
-def disconnect(connection: SocialConnection, *, reason: str = DISCONNECTED_REASON) -> Disconnected:
+def disconnect(
+    connection: SocialConnection, *, reason: str = DISCONNECTED_REASON, insist: bool = False
+) -> Disconnected:
     """Give up the account: revoke at the provider, wipe the tokens, keep the row, hand on the primary flag.
 
     Access is not revoked while another workspace uses the same account, since revoking ends it for both. A provider
     that cannot be told does not keep the tokens alive here: `Revocation.FAILED` says that the person should remove the
-    app there. Sends `connection_lost`. Disconnecting twice changes nothing. Raises UnreachableError while another
-    process holds the tokens.
+    app there. With `insist` nothing is changed in that case, if trying later may help: its ProviderError is raised.
+    Sends `connection_lost`. Disconnecting twice changes nothing. Raises UnreachableError while another process holds
+    the tokens.
     """
     with exclusive_tokens(connection):
         revocation, answer = _revoke(connection)
+        if insist and revocation is Revocation.FAILED and answer is not None and answer.may_work_later:
+            raise answer
         with transaction.atomic():
             if mark_disconnected(connection, reason=reason):
                 _record_disconnected(connection, revocation, answer)
@@ -176,10 +182,7 @@ def _result(outcome: TestOutcome, message: str, error: ProviderError) -> TestRes
 
 def _revoke(connection: SocialConnection) -> tuple[Revocation, ProviderError | None]:
     """End the access at the platform; return what came of it, and the platform's refusal if it refused."""
-    others = SocialConnection.objects.active().filter(
-        provider=connection.provider, provider_account_id=connection.provider_account_id
-    )
-    if others.exclude(pk=connection.pk).exists():
+    if _is_shared(connection):
         return Revocation.SHARED, None
     try:
         _revoke_token(connection)
@@ -195,6 +198,15 @@ def _revoke(connection: SocialConnection) -> tuple[Revocation, ProviderError | N
         )
         return Revocation.FAILED, error
     return Revocation.REVOKED, None
+
+
+@system_scope(System.SHARED_ACCOUNT)
+def _is_shared(connection: SocialConnection) -> bool:
+    """Whether another workspace holds the same account, and would lose it."""
+    others = SocialConnection.objects.active().filter(
+        provider=connection.provider, provider_account_id=connection.provider_account_id
+    )
+    return others.exclude(pk=connection.pk).exists()
 
 
 def _revoke_token(connection: SocialConnection) -> None:

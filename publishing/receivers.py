@@ -9,11 +9,11 @@ from django.dispatch import receiver
 
 from accounts.export_parts import Part
 from accounts.models import User, Workspace
-from accounts.signals import data_exporting, workspace_emptying, workspace_stopping
+from accounts.signals import data_exporting, person_removing, workspace_emptying, workspace_stopping
 from connections.models import SocialConnection
 from connections.signals import connection_lost, connection_usable, publish_reported
 from publishing import exporting
-from publishing.removing import remove_everything, stop_deliveries
+from publishing.removing import forget_person, remove_everything, stop_deliveries
 from publishing.services import hold_open, resume_held
 from publishing.waking import look_again
 
@@ -52,3 +52,9 @@ def empty(workspace: Workspace, **_: Any) -> bool:
 def hand_in(workspace: Workspace, person: User | None, **_: Any) -> Iterable[Part]:
     """Hand in posts and files for an export."""
     return exporting.parts(workspace=workspace, person=person)
+
+
+@receiver(person_removing)
+def forget(user: User, **_: Any) -> None:
+    """Take somebody who deletes their account out of the timelines."""
+    forget_person(user)

@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 from django.db import transaction
+from django.db.models import Q
 from django.db.models.functions import Now
 
-from accounts.models import Workspace
-from publishing.models import Delivery, IllegalTransitionError, Photo, Post, StaleTransitionError, Video
+from accounts import admin_log
+from accounts.models import User, Workspace
+from publishing.models import (
+    Attempt,
+    Delivery,
+    IllegalTransitionError,
+    Photo,
+    Post,
+    StaleTransitionError,
+    Video,
+)
 from publishing.services import CancelOutcome, cancel_delivery
 from publishing.videos import remove_files_of
+
+SOMEBODY = "somebody who is gone"
+"""What a timeline says in place of a person who deleted their account."""
 
 WAITS = frozenset({CancelOutcome.STOPPING, CancelOutcome.ASKED})
 
@@ -40,5 +53,15 @@ def remove_everything(workspace: Workspace) -> bool:
         photo.file.delete(save=False)
     with transaction.atomic():
         for model in (Delivery, Photo, Post, Video):
-            model.objects.filter(workspace=workspace).delete()
+            rows = model._default_manager.filter(workspace=workspace)
+            admin_log.forget(model, rows.values_list("pk", flat=True))
+            rows.delete()
     return True
+
+
+def forget_person(user: User) -> None:
+    """Take a person's name out of the timelines of posts that stay with their workspaces."""
+    noted = Attempt.objects.filter(step="person")
+    for row in noted.filter(Q(detail__by_id=str(user.pk)) | Q(detail__by__iexact=user.email)):
+        row.detail = {"by": SOMEBODY}
+        row.save(update_fields=["detail"])

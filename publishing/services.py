@@ -209,7 +209,7 @@ def mark_as_posted(*, delivery: Delivery, user: User | None) -> None:
 
 def _note_person(delivery: Delivery, words: str, action: str, user: User | None) -> None:
     """Put a person's deed into the post's timeline and into the audit log."""
-    note(delivery, "person", words, by=str(user or ""))
+    note(delivery, "person", words, by=str(user or ""), by_id=str(user.pk) if user else "")
     audit.record(
         action,
         workspace=delivery.workspace_id,

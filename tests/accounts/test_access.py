@@ -16,6 +16,12 @@ CAST = (VISITOR, STRANGER, VIEWER, EDITOR, OWNER)
 ACCESS = [
     ("home", "get", (200, 302, 302, 302, 302)),
     ("profile", "get", (302, 200, 200, 200, 200)),
+    ("personal_data", "get", (302, 200, 200, 200, 200)),
+    ("personal_data", "post", (302, 302, 302, 302, 302)),
+    ("account_delete", "get", (302, 302, 302, 302, 302)),
+    ("account_delete", "post", (302, 302, 302, 302, 302)),
+    ("workspace_data", "get", (302, 404, 403, 403, 200)),
+    ("workspace_data", "post", (302, 404, 403, 403, 302)),
     ("workspace_list", "get", (302, 200, 200, 200, 200)),
     ("workspace_open", "get", (302, 404, 302, 302, 302)),
     ("workspace_settings", "get", (302, 404, 403, 403, 200)),

@@ -32,6 +32,7 @@ from accounts.models import (
     WorkspaceExport,
 )
 from accounts.notice_emails import send_due
+from connections.crypto import seal
 from publishing.models import Photo
 from tests.publishing.processes import eventually, worker
 
@@ -113,7 +114,7 @@ def give_photo(workspace) -> Photo:
 
 
 def test_a_workspace_export_holds_its_rows_and_its_files(acme, erin, make_delivery, made):
-    delivery = make_delivery(acme, caption="Grüße 👋", upload_url="x")
+    delivery = make_delivery(acme, caption="Grüße 👋")
     video = delivery.post.video
     video.poster.save("poster.jpg", ContentFile(b"poster"), save=True)
     photo = give_photo(acme)
@@ -140,7 +141,9 @@ def test_a_workspace_export_holds_its_rows_and_its_files(acme, erin, make_delive
 
 
 def test_an_export_holds_no_secret(acme, make_delivery, made, alice):
-    make_delivery(acme, upload_url="https://upload.example/secret")
+    delivery = make_delivery(acme)
+    delivery.upload_url = seal(delivery, "upload_url", "https://upload.example/secret")
+    delivery.save()
 
     for archive in (archive_of(made()), archive_of(_person_export(alice))):
         for name in archive.namelist():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from datetime import timedelta
 from types import SimpleNamespace
 
@@ -9,13 +10,18 @@ import pytest
 import responses
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
+from django.db import IntegrityError
 from django.utils import timezone
 
 from accounts.models import AuditEvent, Workspace
 from accounts.removal import remove_due
-from connections.models import ConnectionStatus, SocialConnection
+from connections.models import ConnectionStatus, SocialConnection, WebhookEvent
+from connections.providers import provider_for
 from publishing.models import Delivery, Photo, Post, Video
+from publishing.receiving import receive_stream
 from publishing.states import DeliveryState
+from publishing.videos import store_video
+from tests.publishing.films import film
 
 pytestmark = pytest.mark.django_db
 
@@ -75,6 +81,37 @@ def test_removal_leaves_no_row_no_file_and_no_access(doomed, rival, make_deliver
     assert (files_of(doomed), len(files_of(rival))) == ([], 1)
     assert not default_storage.exists(face)
     assert [call.request.url for call in wire.calls] == [REVOKE_URL]
+
+
+def test_removal_deletes_what_the_platform_told_of_an_account_that_nobody_else_has(
+    doomed, rival, make_connection, wire
+):
+    for account in ("-000theirs", "-000both"):
+        make_connection(doomed, provider_account_id=account)
+        WebhookEvent.objects.create(
+            provider="tiktok",
+            dedup_key=account,
+            kind="authorization_removed",
+            account_id=account,
+            body=account,
+        )
+    make_connection(rival, provider_account_id="-000both")
+
+    assert remove_due() == GONE
+
+    assert WebhookEvent.objects.get().account_id == "-000both"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_film_that_arrives_after_the_end_leaves_nothing(doomed, alice, wire):
+    received = receive_stream(io.BytesIO(film()), name="late.mp4")
+    assert remove_due() == GONE
+
+    with pytest.raises(IntegrityError):
+        store_video(workspace=doomed, user=alice, received=received, provider=provider_for("tiktok"))
+
+    assert files_of(doomed) == []
+    assert not Video.objects.exists()
 
 
 def test_removal_cancels_what_waits_and_says_what_the_platform_answered(doomed, make_delivery, wire):
@@ -142,8 +179,26 @@ def test_removal_keeps_the_access_of_another_workspace_to_the_same_account(
     assert SocialConnection.objects.get() == theirs
 
 
-def test_removal_goes_on_when_the_platform_cannot_be_told(doomed, make_connection):
+def test_removal_waits_a_day_for_a_platform_that_cannot_be_told(doomed, make_connection):
     make_connection(doomed)
+    with responses.RequestsMock() as wire:
+        wire.post(REVOKE_URL, status=500)
+
+        assert remove_due() == WAITS
+
+    kept = SocialConnection.objects.get()
+    assert (kept.status, bool(kept.access_token)) == (ConnectionStatus.ACTIVE, True)
+    with responses.RequestsMock() as wire:
+        wire.post(REVOKE_URL, json={})
+
+        assert remove_due() == GONE
+
+    assert AuditEvent.objects.get(action="connection.disconnected").details["revocation"] == "revoked"
+
+
+def test_removal_goes_on_after_a_day_when_the_platform_cannot_be_told(doomed, make_connection):
+    make_connection(doomed)
+    Workspace.objects.update(removal_started_at=timezone.now() - timedelta(hours=25))
     with responses.RequestsMock() as wire:
         wire.post(REVOKE_URL, status=500)
 
