@@ -23,7 +23,10 @@ from publishing.models import (
     Post,
     StaleTransitionError,
     Video,
+    WorkspaceQuota,
 )
+from publishing.preflight import format_gigabytes
+from publishing.quota import read_usage
 from publishing.services import CancelOutcome
 
 ATTEMPT_FIELDS = (
@@ -299,6 +302,9 @@ class VideoAdmin(RecordAdmin):
         "container",
         "video_codec",
         "audio_codec",
+        "scan_state",
+        "scan_signature",
+        "scanned_at",
         "uploaded_by",
         "created_at",
     ]
@@ -341,6 +347,30 @@ class PhotoAdmin(RecordAdmin):
         "sha256",
         "width",
         "height",
+        "scan_state",
+        "scan_signature",
+        "scanned_at",
         "uploaded_by",
         "created_at",
     ]
+
+
+@admin.register(WorkspaceQuota)
+class WorkspaceQuotaAdmin(admin.ModelAdmin):
+    """What single workspaces may keep; for all others WORKSPACE_QUOTA_BYTES holds."""
+
+    list_display = ["workspace", "allowed", "used"]
+    list_select_related = ["workspace"]
+    search_fields = ["workspace__slug", "workspace__name"]
+    autocomplete_fields = ["workspace"]
+    fields = ["workspace", "allowed_bytes"]
+
+    @admin.display(description="may keep", ordering="allowed_bytes")
+    def allowed(self, row: WorkspaceQuota) -> str:
+        """In powers of ten, as the pages say it."""
+        return format_gigabytes(row.allowed_bytes) if row.allowed_bytes else "No limit"
+
+    @admin.display(description="keeps")
+    def used(self, row: WorkspaceQuota) -> str:
+        """What it keeps now."""
+        return format_gigabytes(read_usage(row.workspace).used_bytes)

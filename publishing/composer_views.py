@@ -41,7 +41,7 @@ def post_create(request: HttpRequest, slug: str) -> HttpResponse:
     """Show the posting page, or take what was filled in."""
     membership = require_membership(request, slug, at_least=Permission.PUBLISH.least)
     if request.method == "POST":
-        request.upload_handlers = [VideoUploadHandler(request)]
+        request.upload_handlers = [VideoUploadHandler(request, workspace=membership.workspace)]
         return _submit(request, membership)
     return _show(request, membership)
 

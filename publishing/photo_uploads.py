@@ -7,6 +7,7 @@ from typing import Any
 from django.core.files.uploadedfile import UploadedFile
 from django.http import HttpRequest
 
+from accounts.models import Workspace
 from connections.providers.base import Provider
 from publishing.photos import photo_too_large
 from publishing.receiving import RefusedFile
@@ -17,8 +18,8 @@ from publishing.uploads import FORM_OVERHEAD_BYTES, VideoUploadHandler
 class PhotoUploadHandler(VideoUploadHandler):
     """Stores each photo in a temporary place; one that is too large or too many becomes a RefusedFile."""
 
-    def __init__(self, request: HttpRequest, *, provider: Provider) -> None:
-        super().__init__(request, field="photos")
+    def __init__(self, request: HttpRequest, *, workspace: Workspace, provider: Provider) -> None:
+        super().__init__(request, workspace=workspace, field="photos")
         self._provider = provider
         self._limit = provider.photo_rules.max_bytes
         self._count = 0
@@ -34,6 +35,8 @@ class PhotoUploadHandler(VideoUploadHandler):
         """Look at the announced length before anything is read."""
         most = self._provider.photo_rules.max_count * self._limit
         self._is_announced_too_large = content_length > most + FORM_OVERHEAD_BYTES
+        if not self._is_announced_too_large:
+            self._take_room(content_length)
 
     def new_file(self, field_name: str, file_name: str, *args: Any, **kwargs: Any) -> None:
         """Begin a photo."""

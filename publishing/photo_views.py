@@ -46,7 +46,9 @@ def photo_post_create(request: HttpRequest, slug: str) -> HttpResponse:
         context = {"platform": provider.label, "connection": connection}
         return render(request, "publishing/photos_unavailable.html", context, status=status)
     if request.method == "POST":
-        request.upload_handlers = [PhotoUploadHandler(request, provider=provider)]
+        request.upload_handlers = [
+            PhotoUploadHandler(request, workspace=membership.workspace, provider=provider)
+        ]
         return _submit(request, membership)
     return _show(request, membership, connection)
 

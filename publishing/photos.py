@@ -17,9 +17,11 @@ from django.db.models import QuerySet
 from PIL import Image, UnidentifiedImageError
 
 from accounts.models import User, Workspace
+from accounts.scopes import System, system_scope
 from connections.providers.base import PhotoRules, Provider
 from publishing.models import Photo
 from publishing.preflight import format_gigabytes
+from publishing.quota import reserve
 from publishing.receiving import ReceivedFile
 from publishing.refusals import VideoRefusedError, is_storage_error, storage_refusal
 from publishing.scannable import ScanState
@@ -110,6 +112,7 @@ def store_photo(
     """
     try:
         size = received.size or 0
+        received.reservation = received.reservation or reserve(workspace, size)
         probed = probe_photo(cast("IO[bytes]", received), total_bytes=size, provider=provider)
         photo = Photo(
             workspace=workspace,
@@ -133,7 +136,10 @@ def _keep(photo: Photo, received: ReceivedFile, probed: ProbedPhoto) -> None:
     try:
         received.seek(0)
         photo.file.save(f"photo.{probed.suffix}", received, save=False)
-        photo.save(force_insert=True)
+        with transaction.atomic():  # the file counts from here on as kept, no longer as under way
+            photo.save(force_insert=True)
+            if received.reservation is not None:
+                received.reservation.release()
     except Exception as error:
         _remove_file(str(photo.file.name or ""))
         if is_storage_error(error):
@@ -162,6 +168,7 @@ def _remove_file(name: str) -> None:
         logger.exception("%s could not be removed from the storage", name)
 
 
+@system_scope(System.UPKEEP)
 def clean_up_photos(*, now: datetime) -> int:
     """Remove photos that no post took within a day, and return how many. May run beside itself and beside uploads."""
     unused = Photo.objects.filter(post=None, created_at__lt=now - KEPT_UNUSED)

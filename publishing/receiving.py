@@ -16,6 +16,7 @@ from django.core.files.storage import default_storage
 from django.core.files.uploadedfile import UploadedFile
 
 from publishing.preflight import format_gigabytes
+from publishing.quota import Reservation
 from publishing.refusals import VideoRefusedError, storage_refusal
 
 INCOMING = "incoming"
@@ -31,6 +32,8 @@ class ReceivedFile(UploadedFile):
         super().__init__(file=file, name=name, size=size)
         self._temporary = file
         self.sha256 = sha256
+        self.reservation: Reservation | None = None
+        """The room taken for it in its workspace's quota, if there is one."""
 
     def temporary_file_path(self) -> str:
         """Where it is now; storages on the same disk rename it from here."""
@@ -40,6 +43,9 @@ class ReceivedFile(UploadedFile):
         """Close it and remove what was not moved away. May be called twice."""
         with suppress(FileNotFoundError):
             self._temporary.close()
+        reservation, self.reservation = self.reservation, None
+        if reservation is not None:
+            reservation.release()
 
 
 class RefusedFile(UploadedFile):

@@ -9,7 +9,9 @@ from django.core.files.uploadedfile import UploadedFile
 from django.core.files.uploadhandler import FileUploadHandler, SkipFile
 from django.http import HttpRequest
 
-from publishing.receiving import BLOCK_BYTES, Receiver, RefusedFile, too_large
+from accounts.models import Workspace
+from publishing import quota
+from publishing.receiving import BLOCK_BYTES, ReceivedFile, Receiver, RefusedFile, too_large
 from publishing.refusals import VideoRefusedError
 
 FORM_OVERHEAD_BYTES = 1024 * 1024
@@ -19,14 +21,19 @@ FORM_OVERHEAD_BYTES = 1024 * 1024
 class VideoUploadHandler(FileUploadHandler):
     """Stores the one file of a form in a temporary place; a refused one becomes a RefusedFile with its reason.
 
+    Room in the quota of `workspace` is taken by the announced length, before anything is read.
+
     What is refused is still read to its end, since a browser that is cut off in mid-sending shows a connection error
     and never the answer. A form that announces more than the limit is read without storing any of it.
     """
 
     chunk_size = BLOCK_BYTES
 
-    def __init__(self, request: HttpRequest, *, field: str = "video") -> None:
+    def __init__(self, request: HttpRequest, *, workspace: Workspace, field: str = "video") -> None:
         super().__init__(request)
+        self._workspace = workspace
+        self._reservation: quota.Reservation | None = None
+        self._no_room: VideoRefusedError | None = None
         self._field = field
         self._limit: int = settings.MAX_VIDEO_BYTES
         self._is_announced_too_large = False
@@ -43,6 +50,16 @@ class VideoUploadHandler(FileUploadHandler):
     ) -> None:
         """Look at the announced length before anything is read."""
         self._is_announced_too_large = content_length > self._limit + FORM_OVERHEAD_BYTES
+        if not self._is_announced_too_large:
+            self._take_room(content_length)
+
+    def _take_room(self, content_length: int) -> None:
+        """Take room for what the form holds at least; what its files come to exactly is settled when they are here."""
+        try:
+            least = max(content_length - FORM_OVERHEAD_BYTES, 0)
+            self._reservation = quota.reserve(self._workspace, least)
+        except VideoRefusedError as refusal:
+            self._no_room = refusal
 
     def new_file(self, field_name: str, file_name: str, *args: Any, **kwargs: Any) -> None:
         """Begin a file; one in a field that this form does not have is passed over."""
@@ -50,12 +67,14 @@ class VideoUploadHandler(FileUploadHandler):
         if field_name != self._field:
             raise SkipFile
         self._receiver = Receiver(name=file_name, limit=self._limit)
-        self._refusal = too_large(self._limit) if self._is_announced_too_large else None
+        self._refusal = too_large(self._limit) if self._is_announced_too_large else self._no_room
 
     def receive_data_chunk(self, raw_data: bytes, start: int) -> None:
         """Store a block, or let it go by once the file is refused."""
         if self._refusal is not None or self._receiver is None:
             return
+        if self._reservation is not None:
+            self._reservation.renew()
         try:
             self._receiver.write(raw_data)
         except VideoRefusedError as refusal:
@@ -69,17 +88,33 @@ class VideoUploadHandler(FileUploadHandler):
         try:
             if self._refusal is not None:
                 raise self._refusal
-            return receiver.finish()
+            return self._with_room(receiver.finish())
         except VideoRefusedError as refusal:
             return RefusedFile(name=self.file_name or "video", refusal=refusal)
+
+    def _with_room(self, received: ReceivedFile) -> ReceivedFile:
+        try:
+            size = received.size or 0
+            received.reservation = quota.reserve(self._workspace, size, out_of=self._reservation)
+        except BaseException:
+            received.close()
+            raise
+        return received
 
     def upload_interrupted(self) -> None:
         """The browser went away in the middle of the file."""
         self._drop()
+        self._release()
 
     def upload_complete(self) -> None:
         """The whole form was read."""
         self._drop()
+        self._release()
+
+    def _release(self) -> None:
+        reservation, self._reservation = self._reservation, None
+        if reservation is not None:
+            reservation.release()
 
     def _drop(self) -> None:
         receiver, self._receiver = self._receiver, None

@@ -17,10 +17,12 @@ from django.db import IntegrityError, transaction
 from django.db.models import ProtectedError, QuerySet
 
 from accounts.models import User, Workspace
+from accounts.scopes import System, system_scope
 from connections.providers.base import Provider
 from publishing.models import Photo, Video, poster_path, video_path
 from publishing.preflight import find_file_problems
 from publishing.probing import ProbedVideo, probe_video
+from publishing.quota import forget_dead_reservations, reserve
 from publishing.receiving import ReceivedFile, incoming_folder
 from publishing.refusals import VideoRefusedError, is_storage_error, storage_refusal
 from publishing.scannable import ScanState
@@ -46,8 +48,10 @@ def store_video(
     could not be stored. `received` is closed either way.
     """
     try:
-        probed = probe_video(cast("IO[bytes]", received), total_bytes=received.size or 0)
-        video = _described(workspace, probed, name=received.name or "", size=received.size or 0)
+        size = received.size or 0
+        received.reservation = received.reservation or reserve(workspace, size)
+        probed = probe_video(cast("IO[bytes]", received), total_bytes=size)
+        video = _described(workspace, probed, name=received.name or "", size=size)
         video.uploaded_by, video.sha256 = user, received.sha256
         problems = find_file_problems(video=video, provider=provider)
         if problems:
@@ -87,7 +91,10 @@ def _keep(video: Video, received: ReceivedFile, probed: ProbedVideo) -> None:
         video.file.save(f"video.{probed.container}", received, save=False)
         if probed.poster:
             video.poster.save("poster.jpg", ContentFile(probed.poster), save=False)
-        video.save(force_insert=True)
+        with transaction.atomic():  # the file counts from here on as kept, no longer as under way
+            video.save(force_insert=True)
+            if received.reservation is not None:
+                received.reservation.release()
     except Exception as error:
         _remove_files(_places(video))
         if is_storage_error(error):
@@ -159,6 +166,7 @@ class CleanedUp:
     temporary_files: int
 
 
+@system_scope(System.UPKEEP)
 def clean_up_uploads(*, now: datetime) -> CleanedUp:
     """Remove videos that no post took within a day, stored files without a row, and half-received temporary files.
 
@@ -170,6 +178,7 @@ def clean_up_uploads(*, now: datetime) -> CleanedUp:
         stray_files=_remove_strays(older_than=now - KEPT_UNUSED),
         temporary_files=_remove_abandoned(older_than=now - ABANDONED_AFTER),
     )
+    forget_dead_reservations()
     logger.info(
         "cleaned up %d unused videos, %d stray files, %d temporary files",
         done.unused_videos,

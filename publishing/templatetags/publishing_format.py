@@ -6,7 +6,8 @@ from datetime import timedelta
 
 from django import template
 
-from publishing import scanning
+from accounts.models import Workspace
+from publishing import quota, scanning
 from publishing.models import Photo, Video
 from publishing.preflight import format_duration
 
@@ -17,6 +18,19 @@ register = template.Library()
 def playing_time(duration: timedelta | None) -> str:
     """Write a playing time: 12.5 s, 1:05 min, 1:02:03 h."""
     return "" if duration is None else format_duration(duration)
+
+
+@register.filter
+def storage_usage(workspace: Workspace) -> quota.Usage:
+    """Count what a workspace keeps."""
+    return quota.read_usage(workspace)
+
+
+@register.filter
+def room_left(workspace: Workspace) -> int | None:
+    """How many bytes may still come, None where nothing limits them."""
+    usage = quota.read_usage(workspace)
+    return usage.left_bytes if usage.is_limited else None
 
 
 @register.filter

@@ -62,6 +62,8 @@
     player.removeAttribute("src");
     if (file && file.size > Number(form.dataset.maxBytes)) {
       refuse(form.dataset.tooLarge);
+    } else if (file && form.dataset.roomBytes && file.size > Number(form.dataset.roomBytes)) {
+      refuse(form.dataset.noRoom);
     } else if (file && file.size === 0) {
       refuse("This file is empty. Choose the video again.");
     } else if (file) {
@@ -132,6 +134,7 @@
     const noun = form.dataset.noun || "video";
     const files = [...data.getAll("video"), ...data.getAll("photos")];
     const total = files.reduce((sum, file) => sum + file.size, 0);
+    if (form.dataset.roomBytes && total > Number(form.dataset.roomBytes)) return showError(form.dataset.noRoom);
     const request = new XMLHttpRequest();
     sending = request;
     form.dataset.sending = "yes";

@@ -236,8 +236,8 @@ def test_an_unused_file_found_infected_later_is_deleted_and_its_owner_told(
     assert AuditEvent.objects.filter(action="post.file_infected", actor_id=None).count() == 1
 
 
-def test_a_file_that_could_not_be_deleted_goes_with_the_next_clean_up(acme, stopped_clamd):
-    store_film(acme, bad_film())
+def test_a_file_that_could_not_be_deleted_goes_with_the_next_clean_up(acme, make_delivery, stopped_clamd):
+    make_delivery(acme, video=store_film(acme, bad_film()))
     stopped_clamd.start()
     make_due()
     scanning.scan_waiting()  # nothing commits here, so nothing is deleted
@@ -246,6 +246,7 @@ def test_a_file_that_could_not_be_deleted_goes_with_the_next_clean_up(acme, stop
     videos.clean_up_uploads(now=timezone.now() + timedelta(hours=30))
 
     assert stored_files() == []
+    assert Video.objects.exists()  # the post's history stays
 
 
 # --- Posts ------------------------------------------------------------------------------------------------------------

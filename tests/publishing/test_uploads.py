@@ -13,6 +13,7 @@ from django.conf import settings as configured
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import RequestFactory
 
+from accounts.models import Workspace
 from publishing.models import Video
 from publishing.receiving import ReceivedFile, RefusedFile
 from publishing.uploads import VideoUploadHandler
@@ -29,7 +30,7 @@ def incoming():
 
 def started(content_length):
     request = RequestFactory().post("/")
-    handler = VideoUploadHandler(request)
+    handler = VideoUploadHandler(request, workspace=Workspace(slug="acme"))
     handler.handle_raw_input(None, {}, content_length, b"")
     handler.new_file("video", "clip.mp4", "video/mp4", None)
     return handler
