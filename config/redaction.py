@@ -13,7 +13,7 @@ BLOT = "[redacted]"
 _VALUE = r"[^\s\"'&<>,;)}\]]+"
 _NAMES = (
     "access_token|refresh_token|upload_token|upload_url|client_secret|client_ticket|code_verifier|"
-    "authorization|password|secret_key|encryption_keys?"
+    "signing_secret|webhook_secret|authorization|password|secret_key|encryption_keys?"
 )
 
 _RULES: list[tuple[re.Pattern[str], str]] = [
@@ -31,7 +31,12 @@ _RULES: list[tuple[re.Pattern[str], str]] = [
         rf"\1\2{BLOT}",
     ),
     # An authorization code in a URL, and elsewhere unless it reads like TikTok's error codes (`code=spam_risk`)
-    (re.compile(rf"([?&]code=){_VALUE}"), rf"\1{BLOT}"),
+    (re.compile(rf"([?&](?:code|state)=){_VALUE}"), rf"\1{BLOT}"),
+    # Links that are as good as a password: invitations, resets, confirmations, addresses that TikTok fetches from
+    (
+        re.compile(rf"(/(?:invitation|password/reset/key|confirm-email|media/pull)/)(?!\[redacted){_VALUE}"),
+        rf"\1{BLOT}",
+    ),
     (
         re.compile(rf"\b(code=)(?![a-z_]+(?:[\s\"'&<>,;)}}\]]|$)|-?\d{{1,6}}\b|\[redacted){_VALUE}"),
         rf"\1{BLOT}",

@@ -433,6 +433,8 @@ USE_TZ = True
 LOGGING: dict[str, Any] = {
     "version": 1,
     "disable_existing_loggers": False,
+DEFAULT_EXCEPTION_REPORTER = "config.error_reports.ErrorReporter"
+DEFAULT_EXCEPTION_REPORTER_FILTER = "config.error_reports.ReportFilter"
     "formatters": {
         "line": {
             "()": "config.redaction.RedactingFormatter",

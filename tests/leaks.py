@@ -3,16 +3,31 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
+import time
 from importlib.util import find_spec
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import redis
+from allauth.account.models import EmailAddress
+from allauth.mfa.totp.internal.auth import format_hotp_value, hotp_value
 from django.conf import settings
+from django.core import mail
 from django.db import connection
+from django.test import Client
+from django.urls import reverse
+
+from accounts.invitations import invite
+from accounts.models import Membership, Role, User, Workspace
+from tests.accounts.conftest import PASSWORD
 
 PIECE = 12
 """A secret counts as found if so many characters of its middle are; a shorter one if it is there whole."""
+
+TOKEN_FORM = re.compile(r"\b(?:act|rft|clt)\.(?!\[redacted)[\w!.*%~-]{12,}|upload_token=(?!\[redacted)\w+")
+"""What TikTok's tokens look like: one that was in nobody's hands but the crashed process's is found by this."""
 
 
 class Secrets:
@@ -33,7 +48,8 @@ class Secrets:
 
     def found_in(self, text: str) -> list[str]:
         """Return the names of the secrets that `text` holds a piece of."""
-        return [name for name, secret in self.known.items() if _middle(secret) in text]
+        found = [name for name, secret in self.known.items() if _middle(secret) in text]
+        return found + [f"something like a token: {one[:8]}…" for one in TOKEN_FORM.findall(text)]
 
 
 def _middle(secret: str) -> str:
@@ -82,3 +98,72 @@ def _read(client: redis.Redis, key: bytes) -> object:
             return client.zrange(key, 0, -1, withscores=True)
         case other:
             raise AssertionError(f"{key!r} is a {other!r}: teach this module to read it")
+
+
+def learn_settings(secrets: Secrets) -> None:
+    """Remember what the environment holds."""
+    secrets.learn("encryption key", settings.ENCRYPTION_KEYS[0])
+    secrets.learn("secret key", settings.SECRET_KEY)
+    secrets.learn("client secret", settings.TIKTOK_CLIENT_SECRET)
+    secrets.learn("database password", connection.settings_dict["PASSWORD"])
+    secrets.learn("redis password", urlsplit(settings.REDIS_URL).password or "")
+
+
+def code_for(secret: str) -> str:
+    """What an authenticator app shows now."""
+    return format_hotp_value(hotp_value(secret, int(time.time() // 30)))
+
+
+def mailed_link(pattern: str) -> str:
+    """The path of the link in the newest e-mail, from `pattern` on."""
+    found = re.search(rf"http://testserver({pattern}\S+)", str(mail.outbox[-1].body))
+    assert found
+    return found[1]
+
+
+def live_with_secrets(
+    known: Secrets, *, workspace: Workspace, owner: User, settling: User, forgetful: User
+) -> Client:
+    """Have people do what makes secrets, and remember those; return the owner's browser.
+
+    The owner has an authenticator app, recovery codes and an open invitation; `settling` is in the middle of setting an
+    app up, and `forgetful` in that of a password reset.
+    """
+    known.learn("password", PASSWORD)
+    for user in (owner, settling):
+        EmailAddress.objects.create(user=user, email=user.email, primary=True, verified=True)
+    browser = _log_in(known, owner)
+    browser.post(reverse("account_reauthenticate"), {"password": PASSWORD})
+    secret = browser.get(reverse("mfa_activate_totp")).context["form"].secret
+    known.learn("authenticator secret", secret)
+    browser.post(reverse("mfa_activate_totp"), {"code": code_for(secret)})
+    for code in browser.get(reverse("mfa_view_recovery_codes")).context["unused_codes"]:
+        known.learn("recovery code", code)
+    actor = Membership.objects.select_related("user", "workspace").get(user=owner, workspace=workspace)
+    invite(actor=actor, email="nora@example.com", role=Role.ADMIN)
+    known.learn("invitation token", mailed_link("/invitation/").rstrip("/").rpartition("/")[2])
+    _begin_an_app(known, settling)
+    _begin_a_reset(known, forgetful)
+    return browser
+
+
+def _log_in(known: Secrets, user: User) -> Client:
+    browser = Client()
+    browser.post(reverse("account_login"), {"login": user.email, "password": PASSWORD})
+    known.learn("session", browser.cookies[settings.SESSION_COOKIE_NAME].value)
+    return browser
+
+
+def _begin_an_app(known: Secrets, user: User) -> None:
+    browser = _log_in(known, user)
+    browser.post(reverse("account_reauthenticate"), {"password": PASSWORD})
+    known.learn("authenticator secret", browser.get(reverse("mfa_activate_totp")).context["form"].secret)
+
+
+def _begin_a_reset(known: Secrets, user: User) -> None:
+    browser = Client()
+    browser.post(reverse("account_reset_password"), {"email": user.email})
+    link = mailed_link("/accounts/password/reset/key/")
+    known.learn("reset token", link.rstrip("/").partition("key/")[2].partition("-")[2])
+    browser.get(link, follow=True)
+    known.learn("session", browser.cookies[settings.SESSION_COOKIE_NAME].value)

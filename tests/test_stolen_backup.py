@@ -6,51 +6,41 @@ tried against the running product.
 
 from __future__ import annotations
 
-import re
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
 from allauth.account.forms import default_token_generator
-from allauth.account.models import EmailAddress
 from allauth.account.utils import user_pk_to_url_str
 from allauth.mfa.models import Authenticator
-from allauth.mfa.totp.internal.auth import format_hotp_value, hotp_value
 from cryptography.fernet import Fernet
 from django.conf import settings as django_settings
 from django.contrib.sessions.models import Session
-from django.core import mail
 from django.db import connection
 from django.test import Client
 from django.urls import reverse
 
-from accounts.invitations import invite
-from accounts.models import Invitation, Membership, Role, User
+from accounts.models import Invitation, User
 from config.startup import refuse_insecure_start
 from connections.crypto import DecryptionError, open_sealed, seal
 from connections.keys import encrypted_columns
 from connections.models import OAuthRequest
 from connections.second_factors import SECRETS, MFAAdapter
-from tests.accounts.conftest import PASSWORD
 from tests.connections.conftest import begin
-from tests.leaks import Secrets, database_url, dump_database, postgres_program
+from tests.leaks import (
+    Secrets,
+    database_url,
+    dump_database,
+    learn_settings,
+    live_with_secrets,
+    postgres_program,
+)
 from tests.publishing.conftest import make_connection, make_delivery, make_video  # noqa: F401  # fixtures
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(180)]
 COOKIE = django_settings.SESSION_COOKIE_NAME
 STOLEN = "stolen"
-
-
-def _code(secret: str) -> str:
-    return format_hotp_value(hotp_value(secret, int(time.time() // 30)))
-
-
-def _link(pattern: str) -> str:
-    found = re.search(rf"http://testserver({pattern}\S+)", str(mail.outbox[-1].body))
-    assert found
-    return found[1]
 
 
 @pytest.fixture
@@ -60,39 +50,10 @@ def secrets(
     erin,
     vic,
     make_delivery,  # noqa: F811
-    settings,
 ) -> Secrets:
     """Everything that could open a door, in use: sessions, second steps, links on their way, tokens."""
     known = Secrets()
-    browser = Client()
-    EmailAddress.objects.create(user=alice, email=alice.email, primary=True, verified=True)
-    EmailAddress.objects.create(user=erin, email=erin.email, primary=True, verified=True)
-    browser.post(reverse("account_login"), {"login": alice.email, "password": PASSWORD})
-    browser.post(reverse("account_reauthenticate"), {"password": PASSWORD})
-    app_secret = browser.get(reverse("mfa_activate_totp")).context["form"].secret
-    browser.post(reverse("mfa_activate_totp"), {"code": _code(app_secret)})
-    known.learn("authenticator secret", app_secret)
-    for code in browser.get(reverse("mfa_view_recovery_codes")).context["unused_codes"]:
-        known.learn("recovery code", code)
-    known.learn("session", browser.cookies[COOKIE].value)
-
-    settling = Client()  # in the middle of setting an app up
-    settling.post(reverse("account_login"), {"login": erin.email, "password": PASSWORD})
-    settling.post(reverse("account_reauthenticate"), {"password": PASSWORD})
-    known.learn("authenticator secret", settling.get(reverse("mfa_activate_totp")).context["form"].secret)
-    known.learn("session", settling.cookies[COOKIE].value)
-
-    Client().post(reverse("account_reset_password"), {"email": vic.email})
-    link = _link("/accounts/password/reset/key/")
-    known.learn("reset token", link.rstrip("/").partition("key/")[2].partition("-")[2])
-    forgetful = Client()
-    forgetful.get(link, follow=True)
-    known.learn("session", forgetful.cookies[COOKIE].value)
-
-    actor = Membership.objects.select_related("user", "workspace").get(user=alice)
-    invite(actor=actor, email="nora@example.com", role=Role.ADMIN)
-    known.learn("invitation token", _link("/invitation/").rstrip("/").rpartition("/")[2])
-
+    browser = live_with_secrets(known, workspace=acme, owner=alice, settling=erin, forgetful=vic)
     known.learn("oauth state", begin(browser, acme)["state"])
     delivery = make_delivery(acme)
     delivery.upload_url = seal(
@@ -103,11 +64,7 @@ def secrets(
     known.learn("access token", open_sealed(delivery.connection, "access_token"))
     known.learn("refresh token", open_sealed(delivery.connection, "refresh_token"))
     known.learn("pkce verifier", open_sealed(OAuthRequest.objects.get(), "code_verifier"))
-    known.learn("password", PASSWORD)
-    known.learn("encryption key", settings.ENCRYPTION_KEYS[0])
-    known.learn("secret key", settings.SECRET_KEY)
-    known.learn("client secret", settings.TIKTOK_CLIENT_SECRET)
-    known.learn("database password", connection.settings_dict["PASSWORD"])
+    learn_settings(known)
     return known
 
 
