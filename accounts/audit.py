@@ -16,6 +16,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponseBase
 
 from accounts.models import AuditEvent, Membership, User, Workspace
+from accounts.scopes import System, person_scope, system_scope, workspace_scope
 
 ACTIONS: dict[str, str] = {
     "sign_in": "Signed in",
@@ -55,10 +56,14 @@ ACTIONS: dict[str, str] = {
     "connection.connected": "Account connected",
     "connection.reconnected": "Account reconnected",
     "connection.needs_reauth": "Account needs reconnecting",
+    "connection.refresh_failed": "Access of an account could not be renewed",
     "connection.scopes_changed": "Permissions of an account changed",
     "connection.primary_changed": "Primary account changed",
     "connection.disconnected": "Account disconnected",
     "post.created": "Post created",
+    "post.published": "Post published",
+    "post.in_inbox": "Draft sent to the inbox",
+    "post.failed": "Post failed",
     "post.canceled": "Post canceled",
     "post.retried": "Post retried",
     "post.marked_as_posted": "Post marked as posted",
@@ -74,7 +79,7 @@ ACTIONS: dict[str, str] = {
 
 GROUPS: dict[str, tuple[str, tuple[str, ...]]] = {
     "sign-in": ("Sign-ins", ("sign_in", "sign_out", "session.", "password.", "email.", "second_step.")),
-    "members": ("Members", ("member.", "invitation.")),
+    "members": ("Members", ("member.", "invitation.", "account.")),
     "connections": ("Connections", ("connection.",)),
     "posts": ("Posts", ("post.",)),
     "workspace": ("Workspace", ("workspace.", "audit.", "keys.", "admin.")),
@@ -119,22 +124,24 @@ def record(
         raise ValueError(f"{action!r} is not in ACTIONS")
     if secret := [name for name in details if name in _FORBIDDEN]:
         raise ValueError(f"{secret} must not be in the audit log")
-    return AuditEvent.objects.create(
-        workspace_id=workspace.pk if isinstance(workspace, Workspace) else workspace,
-        actor_id=actor.pk if actor else None,
-        action=action,
-        ip=_ip_of(request or _request.get()),
-        details={name: _plain(value) for name, value in details.items()},
-    )
+    workspace_id = workspace.pk if isinstance(workspace, Workspace) else workspace
+    with workspace_scope(workspace_id) if workspace_id else system_scope(System.AUDIT):
+        return AuditEvent.objects.create(
+            workspace_id=workspace_id,
+            actor_id=actor.pk if actor else None,
+            action=action,
+            ip=_ip_of(request or _request.get()),
+            details={name: _plain(value) for name, value in details.items()},
+        )
 
 
 def record_for_person(
     action: str, *, user: User, actor: User | None, request: HttpRequest | None = None, **details: Any
 ) -> None:
     """Write what concerns a person and not one workspace: once for each workspace that they are a member of."""
-    ids: list[uuid.UUID | None] = [
-        *Membership.objects.filter(user=user).values_list("workspace_id", flat=True)
-    ]
+    with person_scope(user.pk):
+        rows = Membership.objects.filter(user=user).values_list("workspace_id", flat=True)
+        ids: list[uuid.UUID | None] = [*rows]
     for workspace_id in ids or [None]:
         record(action, workspace=workspace_id, actor=actor, request=request, **details)
 

@@ -9,6 +9,7 @@ from django.http import HttpRequest
 
 from accounts.models import Membership, Workspace
 from accounts.notices import with_unread_counts
+from accounts.scopes import person_scope
 from accounts.workspaces import remembered_membership
 
 
@@ -25,7 +26,8 @@ class Frame:
         if user is None or not user.is_authenticated:
             return []
         mine = user.memberships.usable().select_related("workspace").order_by("workspace__name", "pk")
-        return list(with_unread_counts(mine))
+        with person_scope(user.pk):
+            return list(with_unread_counts(mine))
 
     @cached_property
     def membership(self) -> Membership | None:

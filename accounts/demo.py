@@ -8,6 +8,7 @@ from allauth.account.models import EmailAddress
 from django.db import transaction
 
 from accounts.models import Membership, Role, User, Workspace
+from accounts.scopes import System, system_scope
 from accounts.workspaces import create_workspace
 
 PASSWORD = "demo-broadside"  # noqa: S105 - printed for everybody to use
@@ -31,6 +32,7 @@ OPERATOR = Login("admin@broadside.local", "Demo Operator", "operator: /admin/", 
 LOGINS = (OWNER, VIEWER, OPERATOR)
 
 
+@system_scope(System.DEMO)
 @transaction.atomic
 def load_people() -> str:
     """Make the demo's logins and its workspace where they are missing; list the logins. May be called again."""

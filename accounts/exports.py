@@ -26,6 +26,7 @@ from accounts.export_archive import Archive, ArchiveFile, local_path
 from accounts.export_contents import measure, write_contents
 from accounts.export_telling import tell_failed, tell_ready
 from accounts.models import DataExport, ExportState, Membership, PersonExport, User, WorkspaceExport
+from accounts.scopes import System, system_scope
 
 logger = logging.getLogger(__name__)
 
@@ -106,6 +107,7 @@ def _ring() -> None:
         logger.info("no worker could be rung for an export: %s", type(error).__name__)
 
 
+@system_scope(System.EXPORT)
 def build_due() -> str:
     """Make the exports that wait, one after another; return what was done. Any number may run at once."""
     outcomes = []
@@ -178,7 +180,7 @@ def _build(export: Export) -> str:
     except Exception as error:
         logger.exception("export %s: try %d failed", export.pk, export.tries)
         _delete_file(export.file_name)
-        return _give_back(export, error)
+        return _give_back(export, error) if _held(export).exists() else "lost"
     logger.info("export %s: ready, %d bytes", export.pk, size)
     return "ready"
 
@@ -294,6 +296,7 @@ def delete_export(export: Export) -> None:
     _rows(export).update(state=ExportState.EXPIRED, file_name="")
 
 
+@system_scope(System.EXPORT)
 def sweep() -> str:
     """Delete what is over: files after KEPT_FOR, rows long after that, and files that no row names. Safe to repeat."""
     count = 0

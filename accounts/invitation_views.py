@@ -17,6 +17,7 @@ from accounts.forms import InvitationForm
 from accounts.invitations import SESSION_KEY, InvitationError
 from accounts.models import Invitation, Membership, Role, User
 from accounts.permissions import Permission
+from accounts.scopes import person_scope
 from accounts.tenancy import require_membership
 from accounts.views import REFUSED, show_members
 
@@ -100,7 +101,7 @@ def answer(request: HttpRequest) -> HttpResponse:
         return _show(request, "unknown", None, status=404)
     if invitation.accepted_by_id and user and invitation.accepted_by_id == user.pk:
         return _enter(request, invitation)
-    if not Invitation.objects.open().filter(pk=invitation.pk).exists():
+    if not invitations.is_open(invitation):
         return _show(request, _why_over(invitation), invitation, status=GONE)
     if user is None:
         return _show(request, "visitor", invitation)
@@ -122,7 +123,11 @@ def answer(request: HttpRequest) -> HttpResponse:
 def _enter(request: HttpRequest, invitation: Invitation) -> HttpResponse:
     request.session.pop(SESSION_KEY, None)
     user = cast(User, request.user)
-    if Membership.objects.usable().filter(workspace_id=invitation.workspace_id, user=user).exists():
+    with person_scope(user.pk):
+        is_member = (
+            Membership.objects.usable().filter(workspace_id=invitation.workspace_id, user=user).exists()
+        )
+    if is_member:
         return redirect("workspace_open", slug=invitation.workspace.slug)
     return redirect("home")  # accepted once, and left or removed since
 

@@ -28,6 +28,7 @@ from django.utils import timezone
 from accounts import audit
 from accounts.models import Invitation, Membership, Role, User, Workspace
 from accounts.permissions import Permission
+from accounts.scopes import System, system_scope, workspace_scope
 
 logger = logging.getLogger(__name__)
 
@@ -116,7 +117,7 @@ def accept(invitation: Invitation, *, user: User) -> Membership:
     Who is a member already keeps the role they have. Raises InvitationError if it is over, or was sent to another
     address.
     """
-    with transaction.atomic():
+    with workspace_scope(invitation.workspace_id), transaction.atomic():
         Workspace.objects.select_for_update().get(pk=invitation.workspace_id)
         if not is_for(invitation, user):
             raise InvitationError("This invitation was sent to another address.")
@@ -128,7 +129,7 @@ def accept(invitation: Invitation, *, user: User) -> Membership:
         )
         _confirm_address(user, invitation.email)
         _record("invitation.accepted", invitation, user, role=membership.role, was_member=not is_new)
-    invitation.refresh_from_db()
+        invitation.refresh_from_db(fields=["accepted_at", "accepted_by"])
     return membership
 
 
@@ -139,6 +140,7 @@ def is_for(invitation: Invitation, user: User) -> bool:
     return EmailAddress.objects.filter(user=user, verified=True, email__iexact=invitation.email).exists()
 
 
+@system_scope(System.INVITATION)
 def of_session(request: HttpRequest) -> Invitation | None:
     """The invitation whose link this browser opened last, whatever became of it; None without one."""
     known = request.session.get(SESSION_KEY)
@@ -150,7 +152,13 @@ def of_session(request: HttpRequest) -> Invitation | None:
 def open_of_session(request: HttpRequest) -> Invitation | None:
     """The same, only if it can be accepted now."""
     found = of_session(request)
-    return found if found and Invitation.objects.open().filter(pk=found.pk).exists() else None
+    return found if found and is_open(found) else None
+
+
+def is_open(invitation: Invitation) -> bool:
+    """Whether it can be accepted now."""
+    with workspace_scope(invitation.workspace_id):
+        return Invitation.objects.open().filter(pk=invitation.pk).exists()
 
 
 def hash_of(token: str) -> str:
@@ -180,9 +188,13 @@ def _refuse_unfit(workspace: Workspace, sender: User, email: str) -> None:
     if same.filter(expires_at__gt=Now()).exists():
         raise InvitationError("This address was invited already. You can send the invitation again below.")
     same.update(revoked_at=Now())  # it expired; the new one takes its place
-    today = Invitation.objects.filter(created_at__gt=Now() - timedelta(days=1))
-    if max(today.filter(workspace=workspace).count(), today.filter(invited_by=sender).count()) >= PER_DAY:
+    if _sent_today(workspace=workspace) >= PER_DAY or _sent_today(invited_by=sender) >= PER_DAY:
         raise InvitationError("That is enough invitations for today. Try again tomorrow.")
+
+
+@system_scope(System.INVITATION)  # somebody may send from many workspaces
+def _sent_today(**of: Workspace | User) -> int:
+    return Invitation.objects.filter(created_at__gt=Now() - timedelta(days=1), **of).count()
 
 
 def _unanswered(actor: Membership, invitation_id: uuid.UUID) -> Invitation:

@@ -72,6 +72,8 @@ class User(AbstractBaseUser, PermissionsMixin):
 class Workspace(models.Model):
     """The tenant: owns connections, videos and posts."""
 
+    is_guarded = True  # by row-level security, though no column names its workspace
+
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     name = models.CharField(max_length=80)
     slug = models.SlugField(max_length=50, unique=True)

@@ -20,6 +20,7 @@ from django.template.loader import render_to_string
 from django.urls import reverse
 
 from accounts.models import Membership, Notice
+from accounts.scopes import System, system_scope
 
 logger = logging.getLogger(__name__)
 
@@ -34,6 +35,7 @@ FAILURES_IN_A_ROW = 3
 """After so many the mail server is taken to be down, and the rest waits for the next run."""
 
 
+@system_scope(System.NOTICES)
 def send_due() -> str:
     """Send what is due, up to BATCH; return what was done, for the log. Any number may run at once."""
     sent = failed = in_a_row = 0

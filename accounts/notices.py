@@ -16,6 +16,7 @@ from django.db.models.functions import Coalesce, Now
 
 from accounts.models import Membership, Notice, NoticeKind, NoticePreference, Role, User
 from accounts.permissions import Permission
+from accounts.scopes import System, system_scope
 
 KEPT_FOR = timedelta(days=365)
 """Longer than any event may repeat: a notice that is gone could be told again."""
@@ -152,6 +153,7 @@ def mark_read(membership: Membership, notice_id: uuid.UUID | None = None) -> int
     return rows.update(read_at=Now())
 
 
+@system_scope(System.UPKEEP)
 def delete_old() -> int:
     """Forget notices older than KEPT_FOR, up to DELETED_AT_ONCE; return how many.
 

@@ -13,7 +13,7 @@ from django.utils import timezone
 from accounts import admin_log, audit, exports
 from accounts.models import Membership, Workspace, WorkspaceExport
 from accounts.permissions import Permission
-from accounts.scopes import System, system_scope
+from accounts.scopes import System, system_scope, workspace_scope
 from accounts.signals import workspace_disconnecting, workspace_emptying, workspace_stopping
 
 logger = logging.getLogger(__name__)
@@ -73,10 +73,14 @@ def remove_due() -> str:
 
     What cannot be ended yet (a video on its way, a platform's answer awaited) is left for the next run.
     """
-    Workspace.objects.filter(delete_after__lte=Now(), removal_started_at=None).update(
-        removal_started_at=Now()
-    )
-    outcomes = [_remove(one) for one in Workspace.objects.exclude(removal_started_at=None).order_by("pk")]
+    with system_scope(System.REMOVAL):
+        due = Workspace.objects.filter(delete_after__lte=Now(), removal_started_at=None)
+        due.update(removal_started_at=Now())
+        doomed = list(Workspace.objects.exclude(removal_started_at=None).order_by("pk"))
+    outcomes = []
+    for workspace in doomed:
+        with workspace_scope(workspace.pk):  # so that no slip in here reaches another one's rows
+            outcomes.append(_remove(workspace))
     return f"removed={outcomes.count(True)} waiting={outcomes.count(False)}"
 
 

@@ -16,6 +16,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from accounts.forms import InvitationForm, ProfileForm, RoleForm, WorkspaceForm
 from accounts.models import Invitation, Membership, Role, User
 from accounts.permissions import Permission
+from accounts.scopes import person_scope
 from accounts.tenancy import require_membership
 from accounts.workspaces import (
     LastOwnerError,
@@ -45,7 +46,8 @@ def home(request: HttpRequest) -> HttpResponse:
     """Bring a member to the workspace used last; tell a visitor what this is."""
     if not request.user.is_authenticated:
         return render(request, "home.html")
-    memberships = list(_user(request).memberships.usable().select_related("workspace"))
+    with person_scope(_user(request).pk):
+        memberships = list(_user(request).memberships.usable().select_related("workspace"))
     membership = remembered_membership(request, memberships)
     if membership is None:
         return redirect("workspace_list")

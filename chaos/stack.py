@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -48,6 +49,22 @@ FREE: dict[str, Any] = {
 """The local TikTok without its caps: the suite's own loads are no creator's day."""
 
 
+class Door:
+    """The web server from which files are fetched. A closed one takes connections and says nothing."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self._group = process.pid
+
+    @contextmanager
+    def closed(self) -> Iterator[None]:
+        """Keep whoever fetches waiting."""
+        os.killpg(self._group, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.killpg(self._group, signal.SIGCONT)
+
+
 class Stack:
     """What a scenario works with. `env` is the environment of our processes; `folder` takes their logs."""
 
@@ -72,12 +89,34 @@ class Stack:
     def web(self, **env: str) -> Iterator[str]:
         """Run a web server with one process; give its address."""
         port = free_port()
+        with self._serve(port, env):
+            yield f"http://127.0.0.1:{port}"
+
+    @contextmanager
+    def media_door(self, **settings: Any) -> Iterator[Door]:
+        """Let the local TikTok fetch files from a web server of ours, for all processes that are started meanwhile.
+
+        Sets the local TikTok back first, as `fresh` does.
+        """
+        port = free_port()
+        prefix = f"http://127.0.0.1:{port}/media/pull/"
+        self.fresh(pull_insecure=True, **settings)
+        self.tiktok.control("POST", "/apps", {"client_key": CLIENT_KEY, "verified_prefixes": [prefix]})
+        self.env["TIKTOK_PULL_URL_PREFIX"] = prefix
+        try:
+            with self._serve(port, {}) as process:
+                yield Door(process)
+        finally:
+            del self.env["TIKTOK_PULL_URL_PREFIX"]
+
+    @contextmanager
+    def _serve(self, port: int, env: Mapping[str, str]) -> Iterator[subprocess.Popen[bytes]]:
         argv = [sys.executable, "-m", "gunicorn", "-w", "1", "--bind", f"127.0.0.1:{port}", "config.wsgi"]
         with (self.folder / "web.log").open("ab") as log:
-            process = spawn(argv, env=self.env | env, cwd=ROOT, output=log)
+            process = spawn(argv, env=self.env | dict(env), cwd=ROOT, output=log)
         try:
             eventually(lambda: not is_free(port), what="web")
-            yield f"http://127.0.0.1:{port}"
+            yield process
         finally:
             end(process, signal.SIGTERM)
 
@@ -152,3 +191,6 @@ def _set_up_django() -> None:
 
     django.setup()
     call_command("migrate", "--no-input", "-v0")
+    from accounts.scopes import Scope, stand_in
+
+    stand_in(Scope(system="chaos"))

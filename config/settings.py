@@ -76,6 +76,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "accounts.tenancy.ScopeMiddleware",
     "accounts.audit.AuditMiddleware",
     "config.middleware.ClosedByDefaultMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
@@ -114,6 +115,8 @@ DATABASES = {
         "OPTIONS": {"connect_timeout": 10, **_database.get("OPTIONS", {})},
         "CONN_MAX_AGE": env.int("DB_CONN_MAX_AGE", default=60),
         "CONN_HEALTH_CHECKS": True,
+        # They live longer than a statement, and with them its scope (accounts/scopes.py); no pooling proxy knows them.
+        "DISABLE_SERVER_SIDE_CURSORS": True,
     }
 }
 REDIS_URL = env.str("REDIS_URL", default="redis://127.0.0.1:6379/0")
@@ -174,7 +177,7 @@ CELERY_BEAT_SCHEDULE = {
     },
     "remove-workspaces": {
         "task": "accounts.tasks.remove_workspaces",
-        "schedule": 3600.0,
+        "schedule": 300.0,
         "options": _BEAT_OPTIONS,
     },
     "build-exports": {
@@ -430,11 +433,11 @@ TIME_ZONE = "UTC"
 USE_I18N = True
 USE_TZ = True
 
+DEFAULT_EXCEPTION_REPORTER = "config.error_reports.ErrorReporter"
+DEFAULT_EXCEPTION_REPORTER_FILTER = "config.error_reports.ReportFilter"
 LOGGING: dict[str, Any] = {
     "version": 1,
     "disable_existing_loggers": False,
-DEFAULT_EXCEPTION_REPORTER = "config.error_reports.ErrorReporter"
-DEFAULT_EXCEPTION_REPORTER_FILTER = "config.error_reports.ReportFilter"
     "formatters": {
         "line": {
             "()": "config.redaction.RedactingFormatter",

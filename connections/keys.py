@@ -12,6 +12,7 @@ from django.db import connection, models
 from django.db.models import Count, Value
 from django.db.models.functions import StrIndex, Substr
 
+from accounts.scopes import System, system_scope
 from connections import second_factors
 from connections.crypto import DecryptionError, EncryptedTextField, keyring, open_sealed, seal
 
@@ -89,6 +90,7 @@ def encrypted_columns() -> list[Column]:
     ]
 
 
+@system_scope(System.KEYS)
 def outdated_values() -> int:
     """Count what is yet to be moved to the first key, without opening anything. Raises ImproperlyConfigured."""
     factors = second_factors.rows_by_key()
@@ -96,6 +98,7 @@ def outdated_values() -> int:
     return in_columns + sum(n for key, n in factors.items() if key != keyring().primary_id)
 
 
+@system_scope(System.KEYS)
 def key_health() -> KeyHealth:
     """Compare the keys of the settings with what is stored, opening one value for each column and key."""
     try:

@@ -170,6 +170,8 @@ class WebhookEvent(models.Model):
     Of no workspace: an account may be connected in several. `body` is what was signed, as text; it holds no secret.
     """
 
+    is_guarded = True  # only the system scopes see it
+
     id = models.BigAutoField(primary_key=True)
     provider = models.CharField(max_length=20)
     dedup_key = models.CharField(max_length=64, unique=True)

@@ -9,6 +9,7 @@ from django.urls import reverse
 
 from accounts.models import Notice, NoticeKind
 from accounts.notices import Message, managers, tell
+from accounts.scopes import System, system_scope
 from connections.models import SocialConnection
 from connections.providers import provider_for
 
@@ -37,6 +38,7 @@ def tell_needs_reauth(connection: SocialConnection) -> None:
     )
 
 
+@system_scope(System.UPKEEP)
 def warn_of_ending_access(*, now: datetime) -> int:
     """Tell of every active account whose refresh token ends within 30, 7 or 1 days; return of how many it was news.
 

@@ -18,10 +18,11 @@ from django.utils import timezone
 
 from accounts import audit
 from accounts.models import Membership, User, Workspace
+from accounts.scopes import System, system_scope, workspace_scope
 from connections.crypto import DecryptionError, open_sealed, seal
 from connections.errors import ProviderError
 from connections.failures import ConnectError, Failure, failure_of_callback, failure_of_exchange
-from connections.lifecycle import has_primary, lock_primary
+from connections.lifecycle import has_primary, lock_primary, record_scopes_changed
 from connections.models import ConnectionStatus, OAuthRequest, SocialConnection
 from connections.permissions import MANAGES_CONNECTIONS
 from connections.profiles import creator_info_for, profile_for
@@ -90,6 +91,11 @@ def finish(
     request = _take_request(
         provider_name, state=params.get("state", ""), user=user, session_key=session_key, now=now
     )
+    with workspace_scope(request.workspace_id):
+        return _connect(request, params, user=user)
+
+
+def _connect(request: OAuthRequest, params: Mapping[str, str], *, user: User) -> Connected:
     try:
         connected = _exchange(request, params)
     except ConnectError as error:
@@ -97,7 +103,7 @@ def finish(
             "connect failed workspace=%s user=%s provider=%s failure=%s code=%s log_id=%s",
             request.workspace_id,
             user.pk,
-            provider_name,
+            request.provider,
             error.failure,
             error.code,
             error.log_id,
@@ -115,6 +121,7 @@ def finish(
     return connected
 
 
+@system_scope(System.UPKEEP)
 def delete_stale_requests(*, now: datetime) -> int:
     """Forget connects that ended or expired over a day ago; return how many."""
     return OAuthRequest.objects.filter(expires_at__lt=now - timedelta(days=1)).delete()[0]
@@ -123,15 +130,19 @@ def delete_stale_requests(*, now: datetime) -> int:
 def _take_request(
     provider_name: str, *, state: str, user: User, session_key: str, now: datetime
 ) -> OAuthRequest:
-    request = (
-        OAuthRequest.objects.select_related("workspace")
-        .filter(state_hash=_hash(state), provider=provider_name)
-        .first()
-    )
+    with system_scope(System.OAUTH_CALLBACK):
+        rows = OAuthRequest.objects.select_related("workspace")
+        request = rows.filter(state_hash=_hash(state), provider=provider_name).first()
     if request is None:
         raise _refuse(Failure.STATE_UNKNOWN)
     if request.user_id != user.pk or request.session_hash != _hash(session_key):
         raise _refuse(Failure.STATE_FOREIGN)
+    with workspace_scope(request.workspace_id):
+        _use_up(request, user=user, now=now)
+    return request
+
+
+def _use_up(request: OAuthRequest, *, user: User, now: datetime) -> None:
     if not OAuthRequest.objects.filter(pk=request.pk, used_at=None).update(used_at=now):
         raise _refuse(Failure.STATE_USED, request.workspace)
     if request.expires_at <= now:
@@ -141,7 +152,6 @@ def _take_request(
         raise _refuse(Failure.ROLE_LOST)
     if not membership.can(MANAGES_CONNECTIONS):
         raise _refuse(Failure.ROLE_LOST, request.workspace)
-    return request
 
 
 def _refuse(failure: Failure, workspace: Workspace | None = None) -> ConnectError:
@@ -208,16 +218,8 @@ def _record(connection: SocialConnection, user: User, scopes_before: set[str] | 
     what: dict[str, Any] = {"connection": connection.pk, "account": connection.display_name}
     action = "connection.connected" if scopes_before is None else "connection.reconnected"
     audit.record(action, workspace=connection.workspace_id, actor=user, scopes=connection.scopes, **what)
-    scopes = set(connection.scopes)
-    if scopes_before is not None and scopes != scopes_before:
-        audit.record(
-            "connection.scopes_changed",
-            workspace=connection.workspace_id,
-            actor=user,
-            granted=sorted(scopes - scopes_before),
-            withdrawn=sorted(scopes_before - scopes),
-            **what,
-        )
+    if scopes_before is not None:
+        record_scopes_changed(connection, before=scopes_before, actor=user)
 
 
 def _read_account(connection: SocialConnection) -> None:

@@ -11,7 +11,7 @@ from django.db import transaction
 from django.db.models import F
 from django.db.models.functions import Now
 
-from accounts.scopes import workspace_scope
+from accounts.scopes import System, system_scope, workspace_scope
 from connections import services
 from connections.lifecycle import record_needs_reauth
 from connections.models import ConnectionStatus, SocialConnection, WebhookEvent
@@ -60,7 +60,9 @@ def forget_events(connection: SocialConnection) -> None:
     An event of any workspace's account is of no workspace, so that no cascade reaches it.
     """
     same = {"provider": connection.provider, "provider_account_id": connection.provider_account_id}
-    if not SocialConnection.objects.filter(**same).exclude(pk=connection.pk).exists():
+    with system_scope(System.SHARED_ACCOUNT):
+        is_shared = SocialConnection.objects.filter(**same).exclude(pk=connection.pk).exists()
+    if not is_shared:
         events = WebhookEvent.objects.filter(provider=connection.provider)
         events.filter(account_id=connection.provider_account_id).delete()
 

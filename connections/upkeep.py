@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from django.core.cache import cache
 
+from accounts.scopes import System, system_scope, workspace_scope
 from connections.errors import ProviderError
 from connections.models import SocialConnection
 from connections.profiles import PROFILE_AGE, profile_for
@@ -24,9 +25,12 @@ FAILURE_LIMIT = 5  # in a row: then the platform is down, and the rest would onl
 
 def run(*, now: datetime) -> str:
     """Refresh what expires soon and re-read old profiles; return what was done. One failure stops no other."""
-    expiring = SocialConnection.objects.expiring(now + AHEAD).order_by("access_expires_at")
-    refreshed, failed = _each(list(expiring[:REFRESH_LIMIT]), fresh_access_token)
-    aged = SocialConnection.objects.with_profile_before(now - PROFILE_AGE)[: 5 * PROFILE_LIMIT]
+    with system_scope(System.UPKEEP):
+        expiring = SocialConnection.objects.expiring(now + AHEAD).order_by("access_expires_at")
+        ending = list(expiring[:REFRESH_LIMIT])
+    refreshed, failed = _each(ending, fresh_access_token)
+    with system_scope(System.UPKEEP):
+        aged = list(SocialConnection.objects.with_profile_before(now - PROFILE_AGE)[: 5 * PROFILE_LIMIT])
     untried = [row for row in aged if cache.add(f"profile-tried:{row.pk}", 1, timeout=PROFILE_PAUSE_S)]
     profiles, profiles_failed = _each(untried[:PROFILE_LIMIT], profile_for)
     outcome = f"tokens={refreshed} failed={failed} profiles={profiles} failed={profiles_failed}"
@@ -44,7 +48,8 @@ def _each(
         if in_a_row == FAILURE_LIMIT:
             break
         try:
-            action(connection)
+            with workspace_scope(connection.workspace_id):
+                action(connection)
             worked, in_a_row = worked + 1, 0
         except ProviderError as error:
             failed += 1

@@ -14,6 +14,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST, require_safe
 
 from accounts.models import Membership, Role, User
+from accounts.scopes import narrow_to
 from accounts.tenancy import require_membership
 from config.redirects import is_ours
 from config.throttle import limit_posts
@@ -87,6 +88,7 @@ def callback(request: HttpRequest, provider: str) -> HttpResponse:
         )
     except ConnectError as error:
         return _show_failure(request, error, platform)
+    narrow_to(result.connection.workspace_id)
     slug = result.connection.workspace.slug
     if result.is_new:
         _tell_others_lost(request, result.connection, platform)

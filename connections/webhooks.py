@@ -17,6 +17,7 @@ from django.db.models import F
 from django.db.models.functions import Now
 from kombu.exceptions import OperationalError
 
+from accounts.scopes import System, system_scope
 from connections.models import WebhookEvent
 from connections.providers.base import WebhookKind, WebhookNotice
 from connections.removals import Removal, end_authorization
@@ -54,6 +55,7 @@ RETURNING id
 _seen: dict[str, tuple[float, bool]] = {}
 
 
+@system_scope(System.WEBHOOK)
 def store(*, provider: str, notice: WebhookNotice, body: bytes) -> bool:
     """Write one event down and send it to a worker; return whether it is new. One statement, safe to repeat.
 
@@ -102,6 +104,7 @@ def dedup_key(*, provider: str, notice: WebhookNotice, body: bytes) -> str:
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
+@system_scope(System.WEBHOOK)
 def process(event_id: int) -> str:
     """Act on one event; return what came of it in a word. Safe to call twice, late, or beside itself.
 
@@ -136,6 +139,7 @@ def _act(event: WebhookEvent) -> str:
     return "" if is_young else "nobody's"
 
 
+@system_scope(System.WEBHOOK)
 def sweep() -> int:
     """Act on what was left behind and delete what is old; return how many were acted on. One failure stops no other."""
     left = WebhookEvent.objects.waiting().filter(received_at__lte=Now() - SWEEP_AFTER)
@@ -161,6 +165,7 @@ def _delete_old() -> None:
     WebhookEvent.objects.filter(id__in=old[:DELETED_AT_ONCE]).delete()
 
 
+@system_scope(System.WEBHOOK)
 def are_arriving(provider: str) -> bool:
     """Whether an event of `provider` came in lately, so that one may rely on being told.
 

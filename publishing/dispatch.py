@@ -15,6 +15,7 @@ from django.db import transaction
 from django.db.models.functions import Now
 from kombu.exceptions import OperationalError
 
+from accounts.scopes import System, system_scope, workspace_scope
 from config.faultpoints import reached
 from publishing.models import Delivery
 from publishing.states import DeliveryState
@@ -78,6 +79,7 @@ def pick_next(states: frozenset[DeliveryState]) -> Ring | None:
     return next(iter(_pick(states, most=1, counts_rung=False)), None)
 
 
+@system_scope(System.DISPATCH)
 def _pick(states: frozenset[DeliveryState], *, most: int, counts_rung: bool) -> list[Ring]:
     values: dict[str, int | float | list[str]] = {
         "again": RING_AGAIN.total_seconds(),
@@ -115,7 +117,8 @@ def ring_on_commit(delivery: Delivery) -> None:
 
     def send() -> None:
         reached("confirmed")
-        Delivery.objects.filter(pk=ring.delivery_id).update(rung_at=Now())
+        with workspace_scope(delivery.workspace_id):
+            Delivery.objects.filter(pk=ring.delivery_id).update(rung_at=Now())
         try:
             send_ring(ring)
         except OperationalError:

@@ -13,6 +13,7 @@ from datetime import timedelta
 from django.conf import settings
 from django.db import connection as database
 
+from accounts.scopes import workspace_scope
 from config.faultpoints import reached
 from connections.errors import (
     AuthorizationError,
@@ -43,6 +44,11 @@ def advance_delivery(delivery_id: uuid.UUID) -> str:
     delivery = Delivery.objects.claim(delivery_id, lease=settings.DELIVERY_LEASE)
     if delivery is None:
         return "not free"
+    with workspace_scope(delivery.workspace_id):
+        return _advance(delivery)
+
+
+def _advance(delivery: Delivery) -> str:
     reached("claimed")
     try:
         with leaving.in_hand(delivery):

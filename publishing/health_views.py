@@ -12,6 +12,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from accounts.models import Workspace
+from accounts.scopes import System, system_scope
 from accounts.tenancy import require_membership
 from connections.keys import key_health
 from publishing import health
@@ -41,6 +42,7 @@ def workspace_health(request: HttpRequest, slug: str) -> HttpResponse:
 
 @never_cache
 @require_safe
+@system_scope(System.OPERATIONS)
 def operations(request: HttpRequest) -> HttpResponse:
     """Show operators how everything stands; htmx gets the part that changes. Raises PermissionDenied to others."""
     if not request.user.is_staff:

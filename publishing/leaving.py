@@ -18,6 +18,7 @@ from datetime import timedelta
 from django.db import Error as DatabaseError
 from django.db.models.functions import Now
 
+from accounts.scopes import workspace_scope
 from publishing.models import Delivery
 
 logger = logging.getLogger(__name__)
@@ -61,14 +62,15 @@ def leave(*, grace: timedelta = timedelta(seconds=GRACE_S)) -> None:
 
 def hand_back_all() -> int:
     """Give every delivery in hand back to the queue, due at once; return how many were ours still."""
-    return sum(_hand_back(lease) for lease in list(_in_hand))
+    return sum(_hand_back(lease, delivery.workspace_id) for lease, delivery in list(_in_hand.items()))
 
 
-def _hand_back(lease: uuid.UUID) -> int:
+def _hand_back(lease: uuid.UUID, workspace_id: uuid.UUID) -> int:
     # It was woken for its present step, so that it is due as soon as nobody holds it.
-    return Delivery.objects.filter(lease_token=lease).update(
-        lease_token=None, lease_until=None, rung_at=None, wake_at=Now(), claim_count=0
-    )
+    with workspace_scope(workspace_id):
+        return Delivery.objects.filter(lease_token=lease).update(
+            lease_token=None, lease_until=None, rung_at=None, wake_at=Now(), claim_count=0
+        )
 
 
 def _leave_now() -> None:

@@ -18,6 +18,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
+from accounts.scopes import System, system_scope
 from config.heartbeat import Sign
 from connections.crypto import keyring
 from connections.keys import outdated_values
@@ -52,7 +53,8 @@ class HealthCollector(Collector):
         """Give every metric family."""
         yield from _service_families(health.read_services())
         try:
-            families = list(_database_families())
+            with system_scope(System.OPERATIONS):
+                families = list(_database_families())
         except DatabaseError:
             families = []
         yield _gauge("database_up", "1 if the database answers.", 1 if families else 0)

@@ -13,6 +13,7 @@ from django.db.models import Case, DateTimeField, F, Q, Value, When
 from django.db.models.functions import Now
 
 from accounts.models import TenantModel, Workspace
+from accounts.scopes import System, system_scope
 from connections.crypto import EncryptedTextField
 from connections.models import SocialConnection
 from connections.providers.base import ChunkPlan, PublishMode, PublishOptions
@@ -206,6 +207,7 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
         """Those not at an end yet."""
         return self.filter(state__in=OPEN)
 
+    @system_scope(System.CLAIM)
     def claim(self, pk: uuid.UUID, *, lease: timedelta) -> Delivery | None:
         """Take one due row for one worker and return it as it now stands, or None if it is not free."""
         token = uuid.uuid4()

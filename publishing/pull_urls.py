@@ -13,6 +13,7 @@ from pathlib import PurePosixPath
 
 from django.core import signing
 
+from accounts.scopes import System, system_scope
 from connections.providers import provider_for
 from publishing.models import Delivery, Photo, PostKind, Video
 from publishing.states import DeliveryState
@@ -32,6 +33,7 @@ def pull_url(delivery: Delivery, media: Video | Photo, *, requested_at: datetime
     return f"{provider_for(delivery.connection.provider).pull_url_prefix}{token}/file{suffix}"
 
 
+@system_scope(System.PULL)
 def find_media(token: str) -> Video | Photo | None:
     """Return what the token of an address stands for, None if it is forged, too old, or no longer wanted."""
     if not _LETTERS.fullmatch(token):

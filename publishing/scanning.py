@@ -22,6 +22,7 @@ from django.utils import timezone
 from accounts import audit
 from accounts.models import NoticeKind, User
 from accounts.notices import Message, creator_or_managers, tell
+from accounts.scopes import System, system_scope
 from config.clamd import Scanner, ScannerError, Verdict
 from publishing import ending, scan_counts
 from publishing.blocks import BLOCK_BYTES, FileChangedError, read_blocks
@@ -148,6 +149,7 @@ def hold_back(delivery: Delivery, media: Sequence[Media]) -> str | None:
     return "waits"
 
 
+@system_scope(System.UPKEEP)
 def scan_waiting() -> str:
     """Scan the files that are due, one after the other; return how many got a verdict, for the log.
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 import uuid
 
+from accounts.scopes import System, system_scope
 from publishing import leaving
 from publishing.models import Delivery
 
@@ -37,6 +38,7 @@ class Slots:
         return None
 
 
+@system_scope(System.CLAIM)
 def _has_others_in_hand(delivery_id: uuid.UUID) -> bool:
     workspace_id = Delivery.objects.filter(pk=delivery_id).values_list("workspace_id", flat=True).first()
     return workspace_id in leaving.workspaces_in_hand()

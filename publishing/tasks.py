@@ -13,6 +13,7 @@ from celery.signals import worker_shutting_down
 from django.conf import settings
 from django.utils import timezone
 
+from accounts.scopes import System, system_scope
 from config import heartbeat
 from publishing import dispatch, engine, leaving, photos, scanning, videos
 from publishing.models import Delivery
@@ -87,6 +88,7 @@ def _advance_next(states: frozenset[DeliveryState]) -> bool:
     return True
 
 
+@system_scope(System.CLAIM)
 def _ring_again(delivery_id: str) -> str:
     Delivery.objects.filter(pk=delivery_id).update(rung_at=None)
     return "not now"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.db import transaction
 from django.db.models.functions import Now
 
+from accounts.scopes import workspace_scope
 from publishing import ending
 from publishing.attempts import note
 from publishing.dispatch import ring_on_commit
@@ -25,10 +26,11 @@ def look_again(*, provider: str, publish_id: str) -> int:
     rows = Delivery.objects.filter(connection__provider=provider, publish_id=publish_id)
     found = list(rows.select_related("connection"))
     for delivery in found:
-        if delivery.state == _S.HELD and delivery.hold_reason == HoldReason.UNCONFIRMED:
-            _ask_after_all(delivery)
-        elif delivery.state in LOOKED_AT:
-            _wake(delivery)
+        with workspace_scope(delivery.workspace_id):
+            if delivery.state == _S.HELD and delivery.hold_reason == HoldReason.UNCONFIRMED:
+                _ask_after_all(delivery)
+            elif delivery.state in LOOKED_AT:
+                _wake(delivery)
     return len(found)
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
 import pytest
@@ -44,6 +46,27 @@ def servers() -> embedded.Services:
     assert embedded.services
     embedded.services.start()
     return embedded.services
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _looking_from_outside() -> Iterator[None]:
+    """Let tests and their threads see every workspace's rows; requests and tasks begin without a scope, as always."""
+    from celery import Task
+
+    from accounts import scopes
+    from accounts.scopes import NOTHING, Scope, entered
+
+    run = Task.__call__
+
+    def run_without_a_scope(task: Task, *args: object, **kwargs: object) -> object:
+        with entered(NOTHING):
+            return run(task, *args, **kwargs)
+
+    with pytest.MonkeyPatch.context() as patch:
+        everything = Scope(system="tests")
+        patch.setattr(scopes, "_scope", ContextVar("scope", default=everything))
+        patch.setattr(Task, "__call__", run_without_a_scope)
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -10,6 +10,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError, OutputWrapper
 
 from accounts import audit
+from accounts.scopes import System, system_scope
 from connections import second_factors
 from connections.crypto import keyring
 from connections.keys import BATCH, Rotation, encrypted_columns, rotate
@@ -53,6 +54,7 @@ class Command(BaseCommand):
             help=f"Rows in one statement ({BATCH}); fewer hold locks for a shorter time.",
         )
 
+    @system_scope(System.KEYS)
     def handle(self, *args: Any, dry_run: bool = False, batch: int = BATCH, **options: Any) -> None:
         """Rotate column by column. Raises CommandError if a value does not open."""
         try:

@@ -12,6 +12,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 
 from accounts.models import User, Workspace
+from accounts.scopes import System, system_scope, workspace_scope
 from connections.models import SocialConnection
 from connections.providers.base import PublishMode, PublishOptions
 from publishing import services
@@ -88,6 +89,10 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Check everything, hand it to the worker, follow it."""
         workspace = _workspace(options["workspace"])
+        with workspace_scope(workspace.pk):
+            self._publish(workspace, options)
+
+    def _publish(self, workspace: Workspace, options: dict[str, Any]) -> None:
         account = look_at_account(_connection(workspace, options["connection"]))
         user = _user(workspace, options["user"])
         mode = PublishMode.INBOX if options["inbox"] else PublishMode.DIRECT
@@ -194,6 +199,7 @@ class Command(BaseCommand):
             self.stdout.write(line)
 
 
+@system_scope(System.COMMAND)
 def _workspace(slug: str) -> Workspace:
     found = Workspace.objects.filter(slug=slug).first()
     if found is None:

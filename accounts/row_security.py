@@ -1,0 +1,118 @@
+"""The database's own rule about tenants, as migration operations and as a check.
+
+`workspace_id` of a row has to be the scope's workspace, to be read as well as to be written. FORCE makes it bind the
+tables' owner, which is the application's role. https://www.postgresql.org/docs/current/ddl-rowsecurity.html
+"""
+
+from __future__ import annotations
+
+from django.apps import apps
+from django.core.checks import CheckMessage, Error, Tags, register
+from django.db import connection, models
+from django.db.migrations.operations import RunSQL
+from django.db.utils import DatabaseError
+
+# Each reads a part of `app.scope` (accounts/scopes.py); NULL where that is empty or was never set. The planner inlines
+# them, and as a sub-select each is computed once for a statement and not once for a row.
+_FUNCTIONS = """
+CREATE FUNCTION app_workspace() RETURNS uuid LANGUAGE sql STABLE PARALLEL SAFE
+AS $$ SELECT nullif(split_part(current_setting('app.scope', true), '|', 1), '')::uuid $$;
+CREATE FUNCTION app_user() RETURNS uuid LANGUAGE sql STABLE PARALLEL SAFE
+AS $$ SELECT nullif(split_part(current_setting('app.scope', true), '|', 2), '')::uuid $$;
+CREATE FUNCTION app_system() RETURNS text LANGUAGE sql STABLE PARALLEL SAFE
+AS $$ SELECT nullif(split_part(current_setting('app.scope', true), '|', 3), '') $$;
+"""
+_NO_FUNCTIONS = "DROP FUNCTION app_workspace(); DROP FUNCTION app_user(); DROP FUNCTION app_system();"
+
+SYSTEM_ONLY = "FALSE"
+"""For `protect`: rows of no workspace, which only the system scopes see."""
+
+
+def define_functions() -> RunSQL:
+    """Make what the policies read. Comes before the first `protect`."""
+    return RunSQL(_FUNCTIONS, _NO_FUNCTIONS)
+
+
+def protect(table: str, *, rule: str = "workspace_id = (SELECT app_workspace())", own: str = "") -> RunSQL:
+    """Give `table` its policies: `rule` or a system scope to read and write; `own`, where given, to read too.
+
+    `own` is a condition by which people read their own rows in any workspace: `user_id = (SELECT app_user())`.
+    """
+    lines = [
+        f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY;",
+        f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY;",
+        f"CREATE POLICY tenant ON {table} USING (({rule}) OR (SELECT app_system()) IS NOT NULL);",
+    ]
+    undo = [
+        f"DROP POLICY tenant ON {table};",
+        f"ALTER TABLE {table} NO FORCE ROW LEVEL SECURITY;",
+        f"ALTER TABLE {table} DISABLE ROW LEVEL SECURITY;",
+    ]
+    if own:
+        lines.append(f"CREATE POLICY own ON {table} FOR SELECT USING ({own});")
+        undo.insert(0, f"DROP POLICY own ON {table};")
+    return RunSQL("\n".join(lines), "\n".join(undo))
+
+
+def tenant_tables() -> set[str]:
+    """The tables that must have a rule: those with `workspace_id`, the workspaces themselves, and what is marked so.
+
+    A model without that column joins by the attribute `is_guarded = True`.
+    """
+    return {
+        model._meta.db_table
+        for model in apps.get_models(include_auto_created=True)
+        if getattr(model, "is_guarded", False) or _has_workspace(model)
+    }
+
+
+def _has_workspace(model: type[models.Model]) -> bool:
+    return any(field.attname == "workspace_id" for field in model._meta.concrete_fields)
+
+
+def unprotected_tables() -> list[str]:
+    """The tenant tables of the database that lack forced row-level security or a policy. Raises DatabaseError."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT relname FROM pg_class WHERE relnamespace = current_schema()::regnamespace AND relkind IN ('r', 'p')"
+            " AND relname = ANY(%s) AND NOT (relrowsecurity AND relforcerowsecurity"
+            " AND EXISTS (SELECT FROM pg_policy WHERE polrelid = pg_class.oid AND polname = 'tenant'))"
+            " ORDER BY relname",
+            [sorted(tenant_tables())],
+        )
+        return [name for (name,) in cursor.fetchall()]
+
+
+def is_exempt() -> bool:
+    """Whether the database's role is bound by no policy, as a superuser is. Raises DatabaseError."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user")
+        return bool(cursor.fetchone()[0])
+
+
+@register(Tags.database)
+def check_row_security(*, databases: list[str] | None = None, **_: object) -> list[CheckMessage]:
+    """Find tables that belong to workspaces and lack the rule: `manage.py check --database default`, and `migrate`."""
+    if not databases or "default" not in databases:
+        return []
+    try:
+        bare, exempt = unprotected_tables(), is_exempt()
+    except DatabaseError:
+        return []  # no database yet; others say so
+    found: list[CheckMessage] = [
+        Error(
+            f"The table {table} belongs to workspaces and has no row-level security.",
+            hint="Add accounts.row_security.protect() to a migration.",
+            id="accounts.E001",
+        )
+        for table in bare
+    ]
+    if exempt:
+        found.append(
+            Error(
+                "The database's role is a superuser or has BYPASSRLS, so row-level security does not bind it.",
+                hint="Give DATABASE_URL an ordinary role.",
+                id="accounts.E002",
+            )
+        )
+    return found
