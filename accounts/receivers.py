@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from typing import Any
 
 from allauth.account import signals as allauth
@@ -14,12 +15,13 @@ from allauth.socialaccount import signals as social
 from allauth.socialaccount.models import SocialAccount, SocialLogin
 from django.contrib.admin.models import ADDITION, CHANGE, DELETION, LogEntry
 from django.contrib.auth.signals import user_logged_out, user_login_failed
+from django.core.exceptions import ObjectDoesNotExist, ValidationError
 from django.db.models.signals import post_save
 from django.dispatch import receiver
 from django.http import HttpRequest
 
 from accounts import audit
-from accounts.models import User
+from accounts.models import User, Workspace
 
 _STEPS = {"password": "password", "socialaccount": "TikTok", "password_reset": "link in an e-mail"}
 _IN_ADMIN = {ADDITION: "admin.added", CHANGE: "admin.changed", DELETION: "admin.deleted"}
@@ -158,12 +160,22 @@ def done_in_admin(instance: LogEntry, created: bool, **_: Any) -> None:
     kind = instance.content_type
     audit.record(
         _IN_ADMIN[instance.action_flag],
-        workspace=None,
+        workspace=_workspace_of(instance),
         actor=instance.user if isinstance(instance.user, User) else None,
         kind=f"{kind.app_label}.{kind.model}" if kind else "",
         object=instance.object_id or "",
         fields=_fields(instance),
     )
+
+
+def _workspace_of(entry: LogEntry) -> uuid.UUID | None:
+    """Whose it is, so that its people see what operators do there; None for what belongs to no workspace."""
+    try:
+        thing = entry.get_edited_object()
+    except (ObjectDoesNotExist, ValidationError, AttributeError):  # gone by now, or of an app that is gone
+        return None
+    found = thing.pk if isinstance(thing, Workspace) else getattr(thing, "workspace_id", None)
+    return found if isinstance(found, uuid.UUID) else None
 
 
 def _fields(entry: LogEntry) -> list[str]:

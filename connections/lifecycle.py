@@ -8,18 +8,22 @@ from __future__ import annotations
 import logging
 from uuid import UUID
 
+from django.core.cache import cache
 from django.db import transaction
 from django.db.models import F
 from django.db.models.functions import Now
 
 from accounts import audit
-from accounts.models import Workspace
+from accounts.models import User, Workspace
+from connections.errors import ProviderError
 from connections.models import ConnectionStatus, SocialConnection
 from connections.notifying import tell_needs_reauth
 from connections.providers import provider_for
 from connections.signals import connection_lost
 
 log = logging.getLogger(__name__)
+
+REFRESH_NOTED_EVERY_S = 3600
 
 
 def mark_needs_reauth(connection: SocialConnection, *, reason: str, generation: int | None = None) -> bool:
@@ -60,6 +64,38 @@ def record_needs_reauth(connection: SocialConnection, *, reason: str) -> None:
         account=connection.display_name,
         reason=reason,
     )
+
+
+def record_refresh_failed(connection: SocialConnection, error: ProviderError) -> None:
+    """Note in the audit log that the access could not be renewed: once an hour for one reason, tried each minute."""
+    reason = error.code or type(error).__name__
+    if cache.add(f"refresh-failed:{connection.pk}:{reason}", 1, REFRESH_NOTED_EVERY_S):
+        audit.record(
+            "connection.refresh_failed",
+            workspace=connection.workspace_id,
+            actor=audit.current_actor(),
+            connection=connection.pk,
+            account=connection.display_name,
+            reason=reason,
+            log_id=error.log_id,
+        )
+
+
+def record_scopes_changed(
+    connection: SocialConnection, *, before: set[str], actor: User | None = None
+) -> None:
+    """Note in the audit log which permissions came and went since `before`, if any did."""
+    now = set(connection.scopes)
+    if now != before:
+        audit.record(
+            "connection.scopes_changed",
+            workspace=connection.workspace_id,
+            actor=actor,
+            connection=connection.pk,
+            account=connection.display_name,
+            granted=sorted(now - before),
+            withdrawn=sorted(before - now),
+        )
 
 
 def expired_reason(connection: SocialConnection) -> str:

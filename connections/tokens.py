@@ -29,7 +29,12 @@ from connections.errors import (
     TransportError,
     UnreachableError,
 )
-from connections.lifecycle import expired_reason, mark_needs_reauth
+from connections.lifecycle import (
+    expired_reason,
+    mark_needs_reauth,
+    record_refresh_failed,
+    record_scopes_changed,
+)
 from connections.models import ConnectionStatus, SocialConnection
 from connections.providers import provider_for
 from connections.providers.base import TokenGrant
@@ -200,12 +205,14 @@ def _refresh(connection: SocialConnection, *, rejected: str) -> str:
         return _after_refusal(connection, error, generation=generation, rejected=rejected)
     except (TransportError, RateLimitError) as error:
         _log_outcome(connection, f"failed {type(error).__name__}", error)
+        record_refresh_failed(connection, error)
         token = usable_token(connection, rejected=rejected)
         if token:
             return token
         raise
     except ProviderError as error:
         _log_outcome(connection, f"failed {type(error).__name__}", error)
+        record_refresh_failed(connection, error)
         raise
     return _store(connection, grant, asked_at=asked_at)
 
@@ -240,9 +247,12 @@ def _store_pair(connection: SocialConnection, grant: TokenGrant, *, asked_at: da
         pk=connection.pk, token_generation=connection.token_generation
     )
     values = _grant_values(connection, grant, asked_at=asked_at)
+    scopes_before = set(connection.scopes)
     stored = bool(rows.update(token_generation=F("token_generation") + 1, **values))
     _reload(connection)
     _log_outcome(connection, "done" if stored else "too late, another pair was newer")
+    if stored:  # after the pair is safe: to lose it would cost the connection
+        record_scopes_changed(connection, before=scopes_before)
     return stored
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from django.db import transaction
 from django.urls import reverse
 
+from accounts import audit
 from accounts.models import Membership, NoticeKind, User
 from accounts.notices import Message, creator_or_managers, tell
 from connections.notifying import lost_key
@@ -17,6 +18,12 @@ from connections.permissions import can_manage_connections
 from connections.providers import provider_for
 from publishing.models import Delivery
 from publishing.states import DeliveryState, HoldReason
+
+_ENDS = {
+    DeliveryState.PUBLISHED: "post.published",
+    DeliveryState.IN_INBOX: "post.in_inbox",
+    DeliveryState.FAILED: "post.failed",
+}
 
 
 def advance_and_tell(
@@ -33,6 +40,26 @@ def advance_and_tell(
         if told_by is not None:
             people = [member for member in people if member.user_id != told_by.pk]
         _tell(delivery, people, event=left_at.isoformat())
+        if told_by is None:
+            _record(delivery)
+
+
+def _record(delivery: Delivery) -> None:
+    """Note in the audit log how it ended; a person's own deeds are noted where they are done."""
+    action = _ENDS.get(DeliveryState(delivery.state))
+    if action:
+        audit.record(
+            action,
+            workspace=delivery.workspace_id,
+            actor=None,
+            post=delivery.post_id,
+            delivery=delivery.pk,
+            connection=delivery.connection_id,
+            account=delivery.connection.display_name,
+            user_id=delivery.post.created_by_id,
+            platform_post_ids=delivery.platform_post_ids,
+            code=delivery.reason_code,
+        )
 
 
 @contextmanager
