@@ -48,7 +48,7 @@ def _scenarios() -> dict[str, Scenario]:
 
     return {
         "faults": lambda stack, given: matrix.run_matrix(stack, short=given.short),
-        "deaths": lambda stack, given: deaths.run_deaths(stack, short=given.short),
+        "deaths": lambda stack, given: deaths.run_deaths(stack, seed=given.seed, short=given.short),
         "scenes": lambda stack, given: scenes.run_scenes(stack, short=given.short),
         "accidents": kills.run_kills,
         "limits": lambda stack, given: limits.run_limits(stack, posts=60 if given.short else 200),

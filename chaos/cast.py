@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import uuid
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from django.core.files.base import ContentFile
 from django.utils import timezone
 
 from accounts.models import Workspace
 from connections.crypto import seal
 from connections.models import SocialConnection
 from connections.providers.base import PublishMode
-from publishing.models import Delivery, Video
-from publishing.services import create_post
+from publishing.models import Delivery, Photo, Video
+from publishing.services import create_photo_post, create_post
+from tests.publishing.pictures import picture
 from tests.sandbox.process import SandboxProcess
 
 PUBLIC = {"privacy_level": "PUBLIC_TO_EVERYONE"}
@@ -104,3 +107,36 @@ def make_delivery(
         submission_key=key,
     )
     return Delivery.objects.select_related("post").get(post=post)
+
+
+def make_photo_delivery(connection: SocialConnection, *, count: int = 2) -> Delivery:
+    """A confirmed post of photos, due now, with a caption of its own."""
+    key = uuid.uuid4()
+    post = create_photo_post(
+        workspace=connection.workspace,
+        user=None,
+        photos=[_make_photo(connection.workspace, shade) for shade in range(count)],
+        connection=connection,
+        title="Chaos",
+        caption=f"chaos {key}",
+        mode=PublishMode.DIRECT,
+        options=PUBLIC,
+        submission_key=key,
+    )
+    return Delivery.objects.select_related("post").get(post=post)
+
+
+def _make_photo(workspace: Workspace, shade: int) -> Photo:
+    content = picture(shade=shade)
+    photo = Photo(
+        workspace=workspace,
+        original_name="chaos.jpg",
+        content_type="image/jpeg",
+        total_bytes=len(content),
+        sha256=hashlib.sha256(content).hexdigest(),
+        width=90,
+        height=160,
+    )
+    photo.file.save("chaos.jpg", ContentFile(content), save=False)
+    photo.save()
+    return photo

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -18,19 +18,20 @@ from chaos.cast import (
     handle_of,
     make_connection,
     make_delivery,
+    make_photo_delivery,
     make_video,
     make_workspace,
 )
 from chaos.stack import READ_TIMEOUT_S, Stack
 from chaos.verdict import Result, Verdict, await_rest, judge_all
 from connections.models import SocialConnection
-from publishing.models import Video
+from publishing.models import Delivery, Video
 
 PATIENCE_S = 60.0
 OUTAGE_S = 3.0
 HELD, FAILED, ONCE = Verdict.HELD, Verdict.FAILED, Verdict.ONCE
 
-STEPS: Mapping[str, Mapping[str, Any]] = {
+STEPS: dict[str, Mapping[str, Any]] = {
     "token refresh": {"endpoint": "token", "grant_type": "refresh_token"},
     "creator_info": {"endpoint": "creator_info"},
     "init": {"endpoint": "video_init"},
@@ -40,6 +41,12 @@ STEPS: Mapping[str, Mapping[str, Any]] = {
     "status": {"endpoint": "status"},
 }
 """What a rule of the local TikTok matches for each step."""
+
+PULLS: dict[str, Mapping[str, Any]] = {
+    "pull init": {"endpoint": "video_init"},
+    "photo init": {"endpoint": "content_init"},
+}
+"""The steps of posts whose files the platform fetches by itself that differ from those of an upload."""
 
 CHUNKS = frozenset({"first chunk", "middle chunk", "last chunk"})
 
@@ -90,6 +97,17 @@ _LOSES_THE_PAIR = frozenset(
 """Refresh tokens rotate: an answer that was lost took the only good one with it, and a person has to reconnect."""
 
 
+_LEAVES_A_PULL_OPEN = frozenset(FAULTS) - {
+    "429",
+    "429 with Retry-After",
+    "401 expired",
+    "401 revoked",
+    "200 with a refusal inside",
+    "slow drip",
+}
+"""A request to fetch is a post by itself. Where the answer is unknown it is never repeated: a person has to look."""
+
+
 @dataclass(frozen=True)
 class Cell:
     """One step, one fault, how many times in a row."""
@@ -110,16 +128,18 @@ class Cell:
             if self.fault in _LOSES_THE_PAIR:
                 return HELD
             return FAILED if self.fault == "200 with a refusal inside" else ONCE
+        if self.step in PULLS and self.fault in _LEAVES_A_PULL_OPEN:
+            return HELD
         if self.fault == "401 revoked":
             return FAILED if self.step in CHUNKS else HELD
-        if self.fault == "200 with a refusal inside" and self.step in {"creator_info", "init"}:
+        if self.fault == "200 with a refusal inside" and self.step in {"creator_info", "init", *PULLS}:
             return FAILED
         return ONCE
 
 
-def cells() -> Iterator[Cell]:
-    """Every cell of the matrix."""
-    for step in STEPS:
+def cells(steps: Iterable[str]) -> Iterator[Cell]:
+    """Every cell of the matrix of `steps`."""
+    for step in steps:
         for fault in FAULTS:
             yield Cell(step, fault, times=None if fault == "401 revoked" else 1)
             if fault in SEVERAL:
@@ -128,13 +148,13 @@ def cells() -> Iterator[Cell]:
 
 def run_matrix(stack: Stack, *, short: bool = False) -> list[Result]:
     """Run all cells side by side (every seventh if `short`), then the moment in which nothing can be reached."""
-    chosen = list(cells())[:: 7 if short else 1]
     stack.fresh()
     with stack.worker(), stack.beat():
-        results = _run_cells(stack, chosen)
+        results = _run_cells(stack, list(cells(STEPS))[:: 7 if short else 1])
         if stack.proxy is not None:
             results += _run_outage(stack)
-    return results
+    with stack.media_door(), stack.worker(), stack.beat():
+        return results + _run_cells(stack, list(cells(PULLS))[:: 7 if short else 1])
 
 
 def _run_cells(stack: Stack, chosen: list[Cell]) -> list[Result]:
@@ -142,10 +162,7 @@ def _run_cells(stack: Stack, chosen: list[Cell]) -> list[Result]:
     by_cell = {cell: _connection_for(cell, workspace.workspace, stack) for cell in chosen}
     for cell, connection in by_cell.items():
         _arm(stack, cell, handle_of(connection))
-    rows = {
-        make_delivery(connection, workspace.video_for(cell.step)).pk: cell
-        for cell, connection in by_cell.items()
-    }
+    rows = {workspace.confirm(cell.step, connection).pk: cell for cell, connection in by_cell.items()}
     rested = await_rest(rows, seconds=PATIENCE_S)
     return judge_all(
         {pk: cell.label for pk, cell in rows.items()},
@@ -163,9 +180,11 @@ class Set:
     small: Video
     large: Video
 
-    def video_for(self, step: str) -> Video:
-        """Three chunks where a chunk fails, one elsewhere."""
-        return self.large if step in CHUNKS else self.small
+    def confirm(self, step: str, connection: SocialConnection) -> Delivery:
+        """A post for which `step` is taken: of three chunks where a chunk fails, of one elsewhere, or of photos."""
+        if step == "photo init":
+            return make_photo_delivery(connection)
+        return make_delivery(connection, self.large if step in CHUNKS else self.small)
 
 
 def make_workspace_with_videos() -> Set:
@@ -183,7 +202,7 @@ def _connection_for(cell: Cell, workspace: Workspace, stack: Stack) -> SocialCon
 
 
 def _arm(stack: Stack, cell: Cell, handle: str) -> None:
-    match, action = dict(STEPS[cell.step]), dict(FAULTS[cell.fault])
+    match, action = dict((STEPS | PULLS)[cell.step]), dict(FAULTS[cell.fault])
     if cell.step == "token refresh" and cell.fault in {"401 expired", "401 revoked"}:
         action = {"status": 400, "code": "invalid_grant"}
     stack.tiktok.fault({**match, "creator": handle}, action, times=cell.times)
@@ -202,7 +221,7 @@ def _run_outage(stack: Stack) -> list[Result]:
         connection = _connection_for(cell, kit.workspace, stack)
         match = {**STEPS[step], "creator": handle_of(connection)}
         rules.append(stack.tiktok.fault(match, {"delay": READ_TIMEOUT_S / 2})["rule_id"])
-        labels[make_delivery(connection, kit.video_for(step)).pk] = cell.label
+        labels[kit.confirm(step, connection).pk] = cell.label
     _await_used(stack, rules)
     proxy.close()
     refreshing = _connection_for(cells_here[0], kit.workspace, stack)

@@ -7,7 +7,16 @@ from collections import Counter
 
 from chaos.verdict import Result, Verdict
 
-COLUMNS = ("scenario", "runs", "once", "held", "failed", "lost", "doubled", "untrue", "longest recovery")
+KINDS = {
+    "once": Verdict.ONCE,
+    "held": Verdict.HELD,
+    "failed": Verdict.FAILED,
+    "canceled": Verdict.CANCELED,
+    "lost": Verdict.LOST,
+    "doubled": Verdict.DOUBLED,
+    "untrue": Verdict.UNTRUE,
+}
+COLUMNS = ("scenario", "runs", *KINDS, "longest recovery")
 
 
 def table(scenarios: dict[str, list[Result]]) -> str:
@@ -26,10 +35,9 @@ def table(scenarios: dict[str, list[Result]]) -> str:
 
 def _line(name: str, results: list[Result]) -> tuple[str, ...]:
     counts = Counter(result.verdict for result in results)
-    kinds = (Verdict.ONCE, Verdict.HELD, Verdict.FAILED, Verdict.LOST, Verdict.DOUBLED, Verdict.UNTRUE)
     longest = max((result.seconds for result in results), default=0.0)
     said = f"{longest:.1f} s" if math.isfinite(longest) else "never"
-    return (name, str(len(results)), *(str(counts[kind]) for kind in kinds), said)
+    return (name, str(len(results)), *(str(counts[kind]) for kind in KINDS.values()), said)
 
 
 def complaints(scenarios: dict[str, list[Result]]) -> list[str]:

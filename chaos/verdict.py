@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from publishing.models import Delivery
-from publishing.states import DeliveryState, HoldReason
+from publishing.states import STOPPED, DeliveryState, HoldReason
 from tests.sandbox.process import SandboxProcess
 
 
@@ -20,6 +20,7 @@ class Verdict(StrEnum):
     ONCE = "published once"
     HELD = "held with the truth"
     FAILED = "failed with the truth"
+    CANCELED = "canceled, nothing posted"
     LOST = "lost"
     DOUBLED = "doubled"
     UNTRUE = "told untruly"
@@ -66,13 +67,15 @@ def judge(delivery: Delivery, copies: int) -> Verdict:
             return Verdict.HELD if copies == 0 or admits or goes_on else Verdict.UNTRUE
         case DeliveryState.FAILED if explained:
             return Verdict.FAILED if copies == 0 else Verdict.UNTRUE
+        case DeliveryState.CANCELED:
+            return Verdict.CANCELED if copies == 0 else Verdict.UNTRUE
         case _:
             return Verdict.LOST
 
 
 def is_at_rest(delivery: Delivery) -> bool:
     """Whether nobody is at it any more, or only a post's late id is asked for."""
-    return delivery.state in {DeliveryState.PUBLISHED, DeliveryState.FAILED, DeliveryState.HELD}
+    return delivery.state in STOPPED | {DeliveryState.PUBLISHED}
 
 
 def await_rest(

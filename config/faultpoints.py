@@ -38,8 +38,7 @@ FAULT_POINTS = (
     "confirming",
     "confirmed",
 )
-"""Every place between two commits: of a delivery in the order of its life, of one that the platform fetches by itself, of
-a token's refresh, of a confirm."""
+"""Every place between two commits: of a delivery in its order, of a pull, of a token's refresh, of a confirm."""
 
 _name, _, _nth = os.environ.get("BROADSIDE_DIE_AT", "").partition("#")
 _count = itertools.count(1)

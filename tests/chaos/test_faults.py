@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from chaos.matrix import FAULTS, STEPS, cells, run_matrix
+from chaos.matrix import FAULTS, PULLS, STEPS, cells, run_matrix
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.stack, pytest.mark.timeout(150)]
 
@@ -17,6 +17,8 @@ def test_faults_end_in_one_post_or_the_truth(stack):
 
 
 def test_the_matrix_has_each_fault_at_each_step():
-    assert {(cell.step, cell.fault) for cell in cells()} == {
-        (step, fault) for step in STEPS for fault in FAULTS
+    steps = STEPS | PULLS
+
+    assert {(cell.step, cell.fault) for cell in cells(steps)} == {
+        (step, fault) for step in steps for fault in FAULTS
     }
