@@ -21,6 +21,7 @@ from django.template.loader import render_to_string
 
 from accounts import admin_log, audit, exports
 from accounts.models import Invitation, Membership, PersonExport, Role, User, Workspace
+from accounts.scopes import System, system_scope
 from accounts.signals import person_removing
 from accounts.workspaces import end_invitations
 
@@ -45,6 +46,7 @@ class Consequences:
     ending: list[Workspace] = field(default_factory=list)
 
 
+@system_scope(System.REMOVAL)
 def consequences_of(user: User) -> Consequences:
     """Say what would become of each workspace that `user` is in, by name."""
     found = Consequences()
@@ -66,6 +68,7 @@ def _sort_in(mine: Membership, found: Consequences) -> None:
         found.blocking.append(mine.workspace)
 
 
+@system_scope(System.REMOVAL)
 def start_removal(*, user: User) -> None:
     """Take `user` out of everything, and have the account removed. There is no way back.
 
@@ -154,6 +157,7 @@ def _ring() -> None:
         logger.info("no worker could be rung for a deletion: %s", type(error).__name__)
 
 
+@system_scope(System.REMOVAL)
 def remove_due() -> str:
     """Remove the accounts whose workspaces are gone; return what was done, for the log. Safe to run beside itself."""
     outcomes = [_remove(user) for user in User.objects.exclude(removal_started_at=None).order_by("pk")]

@@ -24,6 +24,7 @@ from accounts.models import (
     Workspace,
     WorkspaceExport,
 )
+from accounts.scopes import workspace_scope
 from accounts.signals import data_exporting
 
 BATCH = 500
@@ -42,12 +43,12 @@ It holds no password, no key and no access to any account.
 
 def measure(export: PersonExport | WorkspaceExport) -> int:
     """How many bytes of media the export will hold."""
-    return sum(
-        part.total_bytes
-        for workspace, person in _scopes(export)
-        for part in _handed_in(workspace, person)
-        if isinstance(part, Media)
-    )
+    total = 0
+    for workspace, person in _scopes(export):
+        with workspace_scope(workspace.pk):
+            media = (part for part in _handed_in(workspace, person) if isinstance(part, Media))
+            total += sum(part.total_bytes for part in media)
+    return total
 
 
 def write_contents(export: PersonExport | WorkspaceExport, archive: Archive) -> None:
@@ -57,9 +58,10 @@ def write_contents(export: PersonExport | WorkspaceExport, archive: Archive) -> 
         archive.add(_of_person(export.user))
     for workspace, person in _scopes(export):
         folder = f"workspaces/{workspace.slug}/" if person else ""
-        if person is None:
-            archive.add(_of_workspace(workspace))
-        archive.add(_handed_in(workspace, person), folder=folder)
+        with workspace_scope(workspace.pk):
+            if person is None:
+                archive.add(_of_workspace(workspace))
+            archive.add(_handed_in(workspace, person), folder=folder)
     archive.add([Record("manifest", _manifest(export, archive))])
 
 

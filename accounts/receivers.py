@@ -57,6 +57,18 @@ def sign_in_failed(credentials: dict[str, Any], request: HttpRequest | None = No
         audit.record_for_person("sign_in.failed", user=user, actor=None, request=request, user_id=user.pk)
 
 
+@receiver(mfa.authentication_failed)
+def second_step_failed(request: HttpRequest, user: User | None = None, **details: Any) -> None:
+    """A wrong code or key, after a right password or in place of one."""
+    kind = str(details.get("type", ""))
+    if user is None:
+        audit.record("sign_in.failed", workspace=None, actor=None, request=request, account="unknown", step=kind)
+    else:
+        audit.record_for_person(
+            "sign_in.failed", user=user, actor=None, request=request, user_id=user.pk, step=kind
+        )
+
+
 def _owner_of(email: str) -> User | None:
     user = User.objects.filter(email__iexact=email).first() if email else None
     if user is None and email:
@@ -116,9 +128,9 @@ def method_unlinked(request: HttpRequest, socialaccount: SocialAccount, **_: Any
 def _record_link(
     action: str, request: HttpRequest, user: User, account: SocialAccount, **details: str
 ) -> None:
-    name = str(account.get_provider_account())
+    # Not the account's name there: no entry can be changed when this person is gone.
     audit.record_for_person(
-        action, user=user, actor=user, request=request, method=account.provider, account=name, **details
+        action, user=user, actor=user, request=request, method=account.provider, **details
     )
 
 

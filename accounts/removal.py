@@ -11,7 +11,7 @@ from django.dispatch import Signal
 from django.utils import timezone
 
 from accounts import admin_log, audit, exports
-from accounts.models import Membership, Workspace, WorkspaceExport
+from accounts.models import AuditEvent, Membership, Workspace, WorkspaceExport
 from accounts.permissions import Permission
 from accounts.scopes import System, system_scope, workspace_scope
 from accounts.signals import workspace_disconnecting, workspace_emptying, workspace_stopping
@@ -96,10 +96,22 @@ def _remove(workspace: Workspace) -> bool:
             return True  # another run was faster
         exports.delete_files_of(WorkspaceExport.objects.filter(workspace=workspace))
         admin_log.forget(Workspace, [workspace.pk])
-        audit.record("workspace.removed", workspace=workspace, actor=None)
         locked.delete()
+        _end_log(workspace)
     logger.info("workspace removed workspace=%s", workspace.pk)
     return True
+
+
+def _end_log(workspace: Workspace) -> None:
+    """Delete the workspace's events, whose words may name people and accounts; one stays, and says what was done.
+
+    The database lets them go only now that the workspace is gone (migration 0007).
+    """
+    events = AuditEvent.objects.filter(workspace_id=workspace.pk)
+    disconnected = events.filter(action="connection.disconnected")
+    answers = sorted(disconnected.values_list("details__revocation", flat=True))
+    count, _ = events.delete()
+    audit.record("workspace.removed", workspace=workspace.pk, actor=None, revocations=answers, events=count)
 
 
 def _is_done(signal: Signal, workspace: Workspace) -> bool:

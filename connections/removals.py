@@ -61,10 +61,9 @@ def forget_events(connection: SocialConnection) -> None:
     """
     same = {"provider": connection.provider, "provider_account_id": connection.provider_account_id}
     with system_scope(System.SHARED_ACCOUNT):
-        is_shared = SocialConnection.objects.filter(**same).exclude(pk=connection.pk).exists()
-    if not is_shared:
-        events = WebhookEvent.objects.filter(provider=connection.provider)
-        events.filter(account_id=connection.provider_account_id).delete()
+        if not SocialConnection.objects.filter(**same).exclude(pk=connection.pk).exists():
+            events = WebhookEvent.objects.filter(provider=connection.provider)
+            events.filter(account_id=connection.provider_account_id).delete()
 
 
 def _end_one(connection: SocialConnection, *, at: datetime, reason: str) -> Removal:

@@ -264,7 +264,7 @@ def test_removal_leaves_the_events_of_the_workspace(alice, vic, acme):
     remove_due()
 
     actions = AuditEvent.objects.filter(workspace_id=acme.pk).order_by("pk").values_list("action", flat=True)
-    assert list(actions) == ["member.role_changed", "workspace.removed"]
+    assert list(actions) == ["workspace.removed"]
 
 
 def test_removal_that_has_begun_shuts_everybody_out_and_cannot_be_taken_back(alice, acme, browse):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import uuid
 from datetime import timedelta
 from types import SimpleNamespace
 
@@ -10,9 +11,10 @@ import pytest
 import responses
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
-from django.db import IntegrityError
+from django.db import DatabaseError, IntegrityError, transaction
 from django.utils import timezone
 
+from accounts import audit
 from accounts.models import AuditEvent, Workspace
 from accounts.removal import remove_due
 from connections.models import ConnectionStatus, SocialConnection, WebhookEvent
@@ -54,6 +56,15 @@ def files_of(workspace: Workspace) -> list[str]:
         except FileNotFoundError:
             continue
     return found
+
+
+def answers() -> list[str]:
+    """What the platform said when the access was given up, as the one event that stays tells it."""
+    return AuditEvent.objects.get(action="workspace.removed").details["revocations"]
+
+
+def _die(*_: object, **__: object) -> None:
+    raise OSError("killed")
 
 
 def test_removal_leaves_no_row_no_file_and_no_access(doomed, rival, make_delivery, wire):
@@ -114,15 +125,18 @@ def test_a_film_that_arrives_after_the_end_leaves_nothing(doomed, alice, wire):
     assert not Video.objects.exists()
 
 
-def test_removal_cancels_what_waits_and_says_what_the_platform_answered(doomed, make_delivery, wire):
-    delivery = make_delivery(doomed)
+def test_removal_cancels_what_waits_and_says_what_the_platform_answered(
+    doomed, make_delivery, wire, monkeypatch
+):
+    make_delivery(doomed)
+    with monkeypatch.context() as patch:
+        patch.setattr("publishing.removing.transaction", SimpleNamespace(atomic=_die))
+        remove_due()
+    delivery_states = list(Delivery.objects.values_list("state", flat=True))
 
     remove_due()
 
-    canceled = AuditEvent.objects.get(action="post.canceled")
-    disconnected = AuditEvent.objects.get(action="connection.disconnected")
-    assert canceled.details["delivery"] == str(delivery.pk)
-    assert (disconnected.details["revocation"], disconnected.workspace_id) == ("revoked", doomed.pk)
+    assert (delivery_states, answers()) == ([DeliveryState.CANCELED], ["revoked"])
 
 
 def test_removal_waits_for_a_worker_to_stop(doomed, make_delivery, wire):
@@ -155,11 +169,8 @@ def test_removal_waits_while_another_process_holds_the_tokens(doomed, make_conne
 def test_removal_that_died_after_the_files_goes_on(doomed, make_delivery, wire, monkeypatch):
     make_delivery(doomed)
 
-    def die(*_: object, **__: object) -> None:
-        raise OSError("killed")
-
     with monkeypatch.context() as patch:
-        patch.setattr("publishing.removing.transaction", SimpleNamespace(atomic=die))
+        patch.setattr("publishing.removing.transaction", SimpleNamespace(atomic=_die))
         assert remove_due() == WAITS
     assert files_of(doomed) == []
     assert Video.objects.exists()
@@ -193,7 +204,7 @@ def test_removal_waits_a_day_for_a_platform_that_cannot_be_told(doomed, make_con
 
         assert remove_due() == GONE
 
-    assert AuditEvent.objects.get(action="connection.disconnected").details["revocation"] == "revoked"
+    assert answers() == ["revoked"]
 
 
 def test_removal_goes_on_after_a_day_when_the_platform_cannot_be_told(doomed, make_connection):
@@ -204,4 +215,27 @@ def test_removal_goes_on_after_a_day_when_the_platform_cannot_be_told(doomed, ma
 
         assert remove_due() == GONE
 
-    assert AuditEvent.objects.get(action="connection.disconnected").details["revocation"] == "failed"
+    assert answers() == ["failed"]
+
+
+def test_a_workspaces_log_goes_with_it_and_one_event_stays(doomed, rival, alice, make_delivery, wire):
+    for workspace in (doomed, rival):
+        audit.record("workspace.renamed", workspace=workspace, actor=alice, was="Zaubernuss", now="x")
+
+    remove_due()
+
+    left = AuditEvent.objects.filter(workspace_id=doomed.pk)
+    assert [event.action for event in left] == ["workspace.removed"]
+    assert left[0].details["events"] >= 2
+    assert AuditEvent.objects.filter(workspace_id=rival.pk).count() == 1
+
+
+def test_a_workspaces_log_stays_while_the_workspace_does(doomed, alice):
+    Workspace.objects.update(removal_started_at=timezone.now())
+    event = audit.record("workspace.renamed", workspace=doomed, actor=alice, was="x", now="y")
+    removed = audit.record("workspace.removed", workspace=uuid.uuid4(), actor=None)
+    personal = audit.record("account.removed", workspace=None, actor=None)
+
+    for one in (event, removed, personal):
+        with pytest.raises(DatabaseError, match="append-only"), transaction.atomic():
+            one.delete()
