@@ -44,7 +44,7 @@ class Video(Scannable, TenantModel):
     """A file, and what probing found in it."""
 
     workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE, related_name="videos")
-    file = models.FileField(upload_to=video_path, max_length=200)
+    file = models.FileField(upload_to=video_path, blank=True, max_length=200)
     original_name = models.CharField(max_length=255)
     content_type = models.CharField(max_length=40)
     total_bytes = models.BigIntegerField()
@@ -57,6 +57,9 @@ class Video(Scannable, TenantModel):
     video_codec = models.CharField(max_length=20, blank=True)
     audio_codec = models.CharField(max_length=20, blank=True)
     poster = models.FileField(upload_to=poster_path, blank=True, max_length=200)
+    source_removed_at = models.DateTimeField(
+        null=True, blank=True, help_text="When the file was deleted after publishing; the poster stays."
+    )
     uploaded_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
     )
@@ -65,6 +68,9 @@ class Video(Scannable, TenantModel):
     class Meta:
         constraints = [
             models.CheckConstraint(name="video_not_empty", condition=Q(total_bytes__gt=0)),
+            models.CheckConstraint(
+                name="video_has_file_or_date", condition=~Q(file="") | Q(source_removed_at__isnull=False)
+            ),
             scan_state_known("video"),
         ]
         indexes = [scan_queue("video")]

@@ -218,7 +218,7 @@ def test_removal_goes_on_after_a_day_when_the_platform_cannot_be_told(doomed, ma
     assert answers() == ["failed"]
 
 
-def test_a_workspaces_log_goes_with_it_and_one_event_stays(doomed, rival, alice, make_delivery, wire):
+def test_a_workspaces_log_goes_with_it_and_one_event_stays(doomed, rival, alice, wire):
     for workspace in (doomed, rival):
         audit.record("workspace.renamed", workspace=workspace, actor=alice, was="Zaubernuss", now="x")
 
@@ -226,7 +226,7 @@ def test_a_workspaces_log_goes_with_it_and_one_event_stays(doomed, rival, alice,
 
     left = AuditEvent.objects.filter(workspace_id=doomed.pk)
     assert [event.action for event in left] == ["workspace.removed"]
-    assert left[0].details["events"] >= 2
+    assert left[0].details["events"] == 1
     assert AuditEvent.objects.filter(workspace_id=rival.pk).count() == 1
 
 
