@@ -5,13 +5,11 @@ from __future__ import annotations
 import io
 import logging
 import secrets
-import time
-from urllib.parse import urlsplit
 
-import requests
 from django.core.files.base import ContentFile
 from PIL import Image, UnidentifiedImageError
 
+from config.outside_urls import FetchError, ForbiddenUrlError, fetch
 from connections.models import SocialConnection
 
 log = logging.getLogger(__name__)
@@ -50,31 +48,11 @@ def copy_avatar(connection: SocialConnection, url: str) -> bool:
 
 
 def download(url: str) -> bytes:
-    """Return the bytes at `url`. Raises AvatarError unless it is http(s), answers in time and is at most 1 MB."""
-    if urlsplit(url).scheme not in {"http", "https"}:
-        raise AvatarError("the address is not http or https")
-    ends_at = time.monotonic() + MAX_SECONDS
+    """Return the bytes at `url`. Raises AvatarError unless it may be used, answers in time and is at most 1 MB."""
     try:
-        with requests.Session() as session:
-            session.max_redirects = 3
-            session.trust_env = False
-            with session.get(url, stream=True, timeout=(3, 5)) as answer:
-                if answer.status_code != 200:
-                    raise AvatarError(f"HTTP {answer.status_code}")
-                return _read(answer, ends_at)
-    except requests.RequestException as error:
-        raise AvatarError(type(error).__name__) from None
-
-
-def _read(answer: requests.Response, ends_at: float) -> bytes:
-    content = b""
-    for block in answer.iter_content(64 * 1024):
-        content += block
-        if len(content) > MAX_BYTES:
-            raise AvatarError("larger than 1 MB")
-        if time.monotonic() > ends_at:
-            raise AvatarError("took too long")
-    return content
+        return fetch(url, max_bytes=MAX_BYTES, seconds=MAX_SECONDS)
+    except (ForbiddenUrlError, FetchError) as error:
+        raise AvatarError(str(error)) from None
 
 
 def thumbnail(content: bytes) -> bytes:

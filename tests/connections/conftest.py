@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import uuid
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -50,6 +51,21 @@ def grant(**changes: Any) -> dict[str, Any]:
         "scope": ",".join(ALL_SCOPES),
         "token_type": "Bearer",
     } | changes
+
+
+def resolve_examples(monkeypatch: pytest.MonkeyPatch, *addresses: str) -> None:
+    """Let every name below .example, which no resolver knows, lead to `addresses`: by default a public one."""
+    real = socket.getaddrinfo
+
+    def resolve(host: Any, port: Any, *args: Any, **options: Any) -> Any:
+        if not str(host).endswith(".example"):
+            return real(host, port, *args, **options)
+        return [
+            (socket.AF_INET6 if ":" in one else socket.AF_INET, socket.SOCK_STREAM, 6, "", (one, port))
+            for one in addresses or ("93.184.215.14",)
+        ]
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
 
 
 def flat_error(error: str, description: str = "") -> dict[str, str]:
@@ -103,8 +119,9 @@ def picture(kind: str = "PNG", size: tuple[int, int] = (400, 400)) -> bytes:
 
 
 @pytest.fixture
-def tiktok() -> Iterator[responses.RequestsMock]:
-    """TikTok's wire. What a test does not register is refused."""
+def tiktok(monkeypatch: pytest.MonkeyPatch) -> Iterator[responses.RequestsMock]:
+    """TikTok's wire. What a test does not register is refused. Names below .example lead to a public address."""
+    resolve_examples(monkeypatch)
     with responses.RequestsMock(assert_all_requests_are_fired=False) as wire:
         yield wire
 
