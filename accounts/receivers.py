@@ -58,15 +58,12 @@ def sign_in_failed(credentials: dict[str, Any], request: HttpRequest | None = No
 
 
 @receiver(mfa.authentication_failed)
-def second_step_failed(request: HttpRequest, user: User | None = None, **details: Any) -> None:
-    """A wrong code or key, after a right password or in place of one."""
-    kind = str(details.get("type", ""))
-    if user is None:
-        audit.record("sign_in.failed", workspace=None, actor=None, request=request, account="unknown", step=kind)
-    else:
-        audit.record_for_person(
-            "sign_in.failed", user=user, actor=None, request=request, user_id=user.pk, step=kind
-        )
+def second_step_failed(request: HttpRequest, user: User, authenticator: Authenticator, **_: Any) -> None:
+    """A wrong code, after a right password."""
+    kind = str(authenticator.type)
+    audit.record_for_person(
+        "sign_in.failed", user=user, actor=None, request=request, user_id=user.pk, step=kind
+    )
 
 
 def _owner_of(email: str) -> User | None:
