@@ -48,7 +48,7 @@ WITH awake AS (
     FROM awake LEFT JOIN busy USING (workspace_id)
     WHERE NOT taken AND NOT rung
 ), picked AS (
-    SELECT delivery.id FROM publishing_delivery AS delivery JOIN due USING (id)
+    SELECT delivery.id, due.turn, due.wake_at FROM publishing_delivery AS delivery JOIN due USING (id)
     ORDER BY due.turn, due.wake_at
     LIMIT greatest(0, %(most)s - %(counted)s * (SELECT count(*) FROM awake WHERE rung AND NOT taken))
     FOR UPDATE OF delivery SKIP LOCKED
@@ -57,7 +57,7 @@ UPDATE publishing_delivery AS delivery SET rung_at = statement_timestamp()
 FROM picked WHERE delivery.id = picked.id
   AND (delivery.rung_at IS NULL OR delivery.rung_at <= statement_timestamp() - make_interval(secs => %(again)s))
   AND (delivery.lease_until IS NULL OR delivery.lease_until <= statement_timestamp())
-RETURNING delivery.id, delivery.state
+RETURNING picked.turn, picked.wake_at, delivery.id, delivery.state
 """
 
 
@@ -89,7 +89,8 @@ def _pick(states: frozenset[DeliveryState], *, most: int, counts_rung: bool) -> 
     }
     with transaction.atomic(), database.cursor() as cursor:
         cursor.execute(_PICK, values)
-        return [Ring(delivery_id=row[0], state=DeliveryState(row[1])) for row in cursor.fetchall()]
+        in_turn = sorted(cursor.fetchall())  # what an UPDATE returns has no order
+    return [Ring(delivery_id=pk, state=DeliveryState(state)) for _, _, pk, state in in_turn]
 
 
 def dispatch() -> int:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import threading
 import uuid
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
+from celery.beat import Scheduler
 from django.db import connection as database
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
 from config import celery_app
 from publishing import dispatch, tasks
-from publishing.models import Delivery
+from publishing.models import Delivery, Post
 from publishing.states import DeliveryState
 
 pytestmark = pytest.mark.django_db
@@ -83,6 +84,47 @@ def test_pick_next_serves_the_workspace_with_less_under_way(acme, rival, make_de
 
     assert Delivery.objects.get(pk=first.delivery_id).workspace == acme
     assert second.delivery_id == late.pk
+
+
+@pytest.fixture
+def crowd(acme, make_connection, make_video):
+    """A thousand due deliveries of one workspace, all due for longer than anybody else's."""
+    video, connection = make_video(acme), make_connection(acme)
+    posts = Post.objects.bulk_create(Post(workspace=acme, video=video) for _ in range(1000))
+    long_due = timezone.now() - timedelta(hours=1)
+    Delivery.objects.bulk_create(
+        Delivery(workspace=acme, post=post, connection=connection, wake_at=long_due) for post in posts
+    )
+
+
+def test_one_beside_a_thousand_is_in_the_first_round_and_early_in_it(crowd, rival, make_delivery):
+    late = make_delivery(rival)
+
+    picked = [ring.delivery_id for ring in dispatch.pick_due(dispatch.UPLOAD_STATES)]
+
+    assert len(picked) == dispatch.MAX_RUNG
+    assert late.pk in picked[:2]
+
+
+def test_one_that_comes_while_a_thousand_are_under_way_is_next(crowd, rival, make_delivery):
+    for ring in dispatch.pick_due(dispatch.UPLOAD_STATES):
+        Delivery.objects.claim(ring.delivery_id, lease=timedelta(seconds=30))
+    late = make_delivery(rival)
+
+    assert dispatch.pick_next(dispatch.UPLOAD_STATES).delivery_id == late.pk
+    assert dispatch.pick_next(dispatch.UPLOAD_STATES).delivery_id != late.pk
+
+
+def test_pick_due_keeps_the_order_in_which_one_workspace_waits(acme, make_delivery, make_connection):
+    ours, now = make_connection(acme), timezone.now()
+    waits = [3, 1, 4, 2]
+    rows = {
+        wait: make_delivery(acme, connection=ours, wake_at=now - timedelta(minutes=wait)).pk for wait in waits
+    }
+
+    picked = [ring.delivery_id for ring in dispatch.pick_due(dispatch.UPLOAD_STATES)]
+
+    assert picked == [rows[4], rows[3], rows[2], rows[1]]
 
 
 def test_pick_next_takes_nothing_of_the_other_kind(acme, make_delivery):
@@ -170,3 +212,19 @@ def test_every_scheduled_task_exists_and_runs(settings):
 
     for entry in settings.CELERY_BEAT_SCHEDULE.values():
         celery_app.tasks[entry["task"]]()
+
+
+def test_messages_that_nobody_takes_expire_rather_than_pile_up():
+    scheduler = Scheduler(app=celery_app, lazy=True)
+    scheduler.setup_schedule()
+    ours = [scheduler.schedule[name] for name in celery_app.conf.beat_schedule]
+
+    for entry in ours:
+        scheduler.apply_async(entry, advance=False)
+
+    most = timezone.now() + timedelta(hours=2)
+    with celery_app.connection_for_read() as broker:
+        for entry in ours:
+            queue = celery_app.amqp.router.route({}, entry.task)["queue"]
+            message = broker.SimpleQueue(queue).get(block=False)
+            assert timezone.now() < datetime.fromisoformat(message.headers["expires"]) <= most
