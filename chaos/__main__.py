@@ -10,6 +10,7 @@ import random
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from chaos.stack import Stack, own_stack
@@ -25,7 +26,7 @@ def main() -> int:
     given = _arguments()
     print(f"seed {given.seed}; repeat with --seed {given.seed}")
     done: dict[str, list[Result]] = {}
-    with own_stack() as stack:
+    with own_stack(given.logs) as stack:
         for name, scenario in _scenarios().items():
             if given.only in {None, name} and (given.only or name != "limits"):
                 started = time.monotonic()
@@ -61,6 +62,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=random.randrange(10**6), help="of the accidents")
     parser.add_argument("--short", action="store_true", help="a minute's selection")
     parser.add_argument("--only", help="one scenario")
+    parser.add_argument("--logs", type=Path, help="a folder for what workers and beats write, kept")
     return parser.parse_args()
 
 

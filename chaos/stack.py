@@ -147,8 +147,8 @@ class Stack:
 
 
 @contextmanager
-def own_stack() -> Iterator[Stack]:
-    """Start servers of our own with an empty database, set up Django on them, and leave nothing behind."""
+def own_stack(logs: Path | None = None) -> Iterator[Stack]:
+    """Start servers of our own with an empty database, set up Django on them, and leave nothing behind but `logs`."""
     embedded.prepare_environment()
     services = embedded.services
     if services is None:
@@ -164,7 +164,9 @@ def own_stack() -> Iterator[Stack]:
             try:
                 services.start()
                 _set_up_django()
-                stack = Stack(os.environ, folder, tiktok)
+                if logs is not None:
+                    logs.mkdir(parents=True, exist_ok=True)
+                stack = Stack(os.environ, logs or folder, tiktok)
                 stack.proxy = proxy
                 yield stack
             finally:
