@@ -9,11 +9,13 @@ from datetime import timedelta
 import pytest
 import redis
 from django.conf import settings as configured
+from django.db import connection as database
 from django.db.models.functions import Now
 from django.utils import timezone
 
 from connections.models import ConnectionStatus
-from publishing import engine, leaving, sending
+from connections.providers.base import PublishPhase, PublishStatus
+from publishing import engine, leaving, polling, sending
 from publishing.backoff import MAX_DEATHS
 from publishing.models import Delivery
 from publishing.states import DeliveryState, HoldReason
@@ -426,6 +428,73 @@ def test_a_row_that_kills_workers_is_put_before_a_person(acme, make_delivery, co
     delivery.refresh_from_db()
     assert delivery.state == DeliveryState.HELD
     assert delivery.hold_reason == HoldReason.CONFIGURATION
+
+
+def test_a_chunk_that_got_through_is_no_death(
+    acme, connect, make_delivery, big, small_chunks, tiktok, monkeypatch
+):
+    delivery = make_delivery(
+        acme, connection=connect(acme), video=big(acme), options=PUBLIC, claim_count=MAX_DEATHS - 1
+    )
+
+    def die(name: str) -> None:
+        if name == "chunk recorded":
+            raise KeyboardInterrupt  # nothing of the engine catches it, as nothing catches SIGKILL
+
+    with monkeypatch.context() as patched:
+        patched.setattr(sending, "reached", die)
+        with pytest.raises(KeyboardInterrupt):
+            engine.advance_delivery(delivery.pk)
+
+    assert Delivery.objects.get(pk=delivery.pk).claim_count == 1
+    Delivery.objects.filter(pk=delivery.pk).update(lease_until=timezone.now() - timedelta(seconds=1))
+    assert drive(delivery).state == DeliveryState.PUBLISHED
+
+
+def test_claims_that_ended_well_are_no_deaths(acme, connect, make_delivery, tiktok):
+    tiktok.settings(processing_seconds=3600.0)
+    delivery = make_delivery(acme, connection=connect(acme), options=PUBLIC)
+
+    delivery = drive(delivery, rounds=MAX_DEATHS + 3)
+
+    assert (delivery.state, delivery.claim_count) == (DeliveryState.PROCESSING, 0)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_worker_whose_database_restarted_hands_the_row_back_by_a_new_connection(
+    acme, make_delivery, monkeypatch
+):
+    delivery = make_delivery(acme)
+
+    def cut_off(*_: object, **__: object) -> None:
+        with database.cursor() as cursor:
+            cursor.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+
+    monkeypatch.setattr("publishing.preparing.begin", cut_off)
+
+    assert engine.advance_delivery(delivery.pk) == "unexpected error"
+
+    left = Delivery.objects.get(pk=delivery.pk)
+    assert (left.lease_token, left.tries) == (None, 1)
+    assert steps(left) == [("engine", "unexpected OperationalError")]
+
+
+def test_missing_bytes_are_sent_again_from_the_beginning_of_their_chunk(acme, make_delivery):
+    delivery = make_delivery(
+        acme,
+        state=DeliveryState.PROCESSING,
+        total_bytes=16_000_000,
+        chunk_size=5_000_000,
+        chunk_count=3,
+        sent_bytes=16_000_000,
+    )
+    claimed = Delivery.objects.claim(delivery.pk, lease=timedelta(seconds=30))
+
+    polling._send_again(claimed, PublishStatus(phase=PublishPhase.UPLOADING, stored_bytes=7_654_321))
+
+    delivery.refresh_from_db()
+    assert (delivery.state, delivery.sent_bytes) == (DeliveryState.UPLOADING, 5_000_000)
+    assert steps(delivery) == [("resend", "bytes missing")]
 
 
 def test_an_unforeseen_error_hands_the_row_back_without_its_text(
