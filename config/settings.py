@@ -190,6 +190,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 3600.0,
         "options": _BEAT_OPTIONS,
     },
+    "remove-old-sources": {
+        "task": "publishing.tasks.remove_old_sources",
+        "schedule": 3600.0,
+        "options": _BEAT_OPTIONS,
+    },
     "clean-up-uploads": {
         "task": "publishing.tasks.clean_up_uploads",
         "schedule": 3600.0,
@@ -304,6 +309,10 @@ if env.str("S3_BUCKET", default=""):
         },
     }
 FILE_UPLOAD_PERMISSIONS = 0o640
+# Days after which the source video of an ended post is deleted, where its workspace has not chosen; 0: never.
+SOURCE_RETENTION_DAYS = env.int("SOURCE_RETENTION_DAYS", default=0)
+if not 0 <= SOURCE_RETENTION_DAYS <= 3650:
+    raise ImproperlyConfigured("SOURCE_RETENTION_DAYS must be from 0 to 3650.")
 MAX_VIDEO_BYTES = env.int("MAX_VIDEO_BYTES", default=4 * 1024**3)
 # Bytes of videos and photos that a workspace may keep, unless the admin says otherwise for it; 0: no limit.
 WORKSPACE_QUOTA_BYTES = env.int("WORKSPACE_QUOTA_BYTES", default=0)

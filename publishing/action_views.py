@@ -14,6 +14,7 @@ from connections.providers import provider_for
 from publishing import services
 from publishing.models import Delivery, IllegalTransitionError, StaleTransitionError
 from publishing.services import CancelOutcome
+from publishing.sources import SourceRemovedError
 
 CHANGED = "This post has moved on meanwhile, so nothing was done. This is how it stands now."
 CANCEL_WORDS = {
@@ -37,6 +38,8 @@ def delivery_retry(request: HttpRequest, slug: str, delivery_id: str) -> HttpRes
     delivery = _delivery(request, slug, delivery_id)
     try:
         services.retry_delivery(delivery=delivery, user=_user(request))
+    except SourceRemovedError as error:
+        messages.warning(request, str(error))
     except (IllegalTransitionError, StaleTransitionError):
         messages.warning(request, CHANGED)
     else:

@@ -116,6 +116,7 @@ _VIDEO = (
     "audio_codec",
     "uploaded_by_id",
     "created_at",
+    "source_removed_at",
 )
 _PHOTO = (
     "post_id",

@@ -70,7 +70,18 @@ class Panel:
     @property
     def can_retry(self) -> bool:
         """Whether it may be sent again."""
-        return _S.SCHEDULED in EDGES[DeliveryState(self.delivery.state)]
+        return _S.SCHEDULED in EDGES[DeliveryState(self.delivery.state)] and not self.source_removed_at
+
+    @property
+    def source_removed_at(self) -> datetime | None:
+        """When the source video was deleted; without it nothing can be sent again."""
+        video = self.delivery.post.video
+        return video.source_removed_at if video else None
+
+    @property
+    def needs_new_upload(self) -> bool:
+        """Whether it could be sent again if the source were still there."""
+        return self.source_removed_at is not None and self.delivery.state in {_S.FAILED, _S.CANCELED}
 
     @property
     def can_cancel(self) -> bool:

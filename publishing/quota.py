@@ -14,10 +14,11 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import BigIntegerField, F, OuterRef, QuerySet, Subquery, Sum, Value
+from django.db.models import BigIntegerField, F, OuterRef, Q, QuerySet, Subquery, Sum, Value
 from django.db.models.functions import Coalesce, Greatest, Now
 
 from accounts.models import Workspace
+from accounts.scopes import workspace_scope
 from publishing.models import Photo, StorageReservation, Video, WorkspaceQuota
 from publishing.preflight import format_gigabytes
 from publishing.refusals import VideoRefusedError
@@ -76,21 +77,28 @@ class Reservation:
 
     def release(self) -> None:
         """Give the room back, or hand it over: in the transaction that writes the file's row. May be repeated."""
-        StorageReservation.objects.filter(pk=self.id).delete()
+        with workspace_scope(self.workspace.pk):  # a browser's file is closed after the request's own scope
+            StorageReservation.objects.filter(pk=self.id).delete()
 
 
 def allowed_bytes(workspace: Workspace) -> int:
     """What `workspace` may keep; 0: no limit."""
-    own = WorkspaceQuota.objects.filter(workspace_id=workspace.pk).values_list("allowed_bytes", flat=True).first()
+    own = (
+        WorkspaceQuota.objects.filter(workspace_id=workspace.pk)
+        .values_list("allowed_bytes", flat=True)
+        .first()
+    )
     return int(settings.WORKSPACE_QUOTA_BYTES if own is None else own)
 
 
 def read_usage(workspace: Workspace) -> Usage:
     """Count what `workspace` keeps now: in one statement, so that no upload that ends just now is missed or doubled."""
-    kept = [model._default_manager.exclude(scan_state=ScanState.INFECTED) for model in (Video, Photo)]
+    gone = Q(scan_state=ScanState.INFECTED) | Q(file="")
+    videos = Video.objects.filter(source_removed_at=None).exclude(gone)
+    photos = Photo.objects.exclude(gone)
     found = (
         Workspace.objects.filter(pk=workspace.pk)
-        .annotate(used=_total(kept[0]) + _total(kept[1]), reserved=_total(_living()))
+        .annotate(used=_total(videos) + _total(photos), reserved=_total(_living()))
         .values_list("used", "reserved")
         .first()
     )

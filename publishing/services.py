@@ -29,6 +29,7 @@ from publishing.models import (
     Video,
 )
 from publishing.notifying import advance_and_tell
+from publishing.sources import require_source
 from publishing.states import DeliveryState, HoldReason
 
 
@@ -56,7 +57,7 @@ def create_post(
     """Create a post with one delivery, due now or at `scheduled_at`, and ring for it on commit.
 
     May be called twice with one `submission_key`: the second call returns the first one's post. Raises ValueError if
-    the video or the connection belongs to another workspace.
+    the video or the connection belongs to another workspace, SourceRemovedError if the video's file was deleted.
     """
     if not video.workspace_id == connection.workspace_id == workspace.pk:
         raise ValueError("video, connection and post must share a workspace")
@@ -68,6 +69,7 @@ def create_post(
             defaults={"video": video, "caption": caption, "created_by": user, "scheduled_at": scheduled_at},
         )
         if is_new:
+            require_source(post)
             _deliver(post, connection, mode, options, total_bytes=video.total_bytes, user=user)
     return post
 
@@ -140,9 +142,14 @@ def _deliver(
 def retry_delivery(*, delivery: Delivery, user: User | None) -> None:
     """Start a failed, canceled or held delivery anew; one whose job is unconfirmed is thereby sent again.
 
-    Raises IllegalTransitionError from any other state, StaleTransitionError if it just changed.
+    Raises IllegalTransitionError from any other state, StaleTransitionError if it just changed, SourceRemovedError if
+    the video's file was deleted meanwhile.
     """
     with transaction.atomic():
+        Delivery.objects.select_for_update().filter(
+            pk=delivery.pk
+        ).first()  # a removal of the file waits, or we do
+        require_source(delivery.post)
         delivery.advance(
             DeliveryState.SCHEDULED,
             **(ending.stopped() | {"wake_at": Now()}),

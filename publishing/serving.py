@@ -74,7 +74,7 @@ def serve_file(request: HttpRequest, file: StoredFile, *, headers: Mapping[str, 
 
     Raises Http404 if the storage no longer has the file.
     """
-    if not file.storage.exists(file.name):
+    if not file.name or not file.storage.exists(file.name):
         raise Http404("The file is gone from the storage")
     try:
         wanted = parse_range(request.headers.get("Range", ""), file.total_bytes)

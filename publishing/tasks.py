@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from accounts.scopes import System, system_scope
 from config import heartbeat
-from publishing import dispatch, engine, leaving, photos, scanning, videos
+from publishing import dispatch, engine, leaving, photos, retention, scanning, videos
 from publishing.models import Delivery
 from publishing.slots import Slots
 from publishing.states import DeliveryState
@@ -59,6 +59,12 @@ def clean_up_uploads(**_: Any) -> str:
     """Remove what uploads left behind."""
     now = timezone.now()
     return f"{videos.clean_up_uploads(now=now)}, {photos.clean_up_photos(now=now)} unused photos"
+
+
+@shared_task
+def remove_old_sources(**_: Any) -> str:
+    """Delete the source videos that need not be kept any longer."""
+    return retention.remove_due()
 
 
 @shared_task

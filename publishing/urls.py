@@ -10,6 +10,7 @@ from publishing import (
     media_views,
     photo_views,
     pull_views,
+    retention_views,
     views,
 )
 from publishing.metrics import metrics
@@ -41,6 +42,11 @@ urlpatterns = [
         "w/<slug:slug>/settings/data/<uuid:export_id>/",
         export_views.workspace_download,
         name="workspace_export",
+    ),
+    path(
+        "w/<slug:slug>/settings/source-videos/",
+        retention_views.source_retention,
+        name="source_retention",
     ),
     path("w/<slug:slug>/health/", health_views.workspace_health, name="health"),
     path("metrics", metrics, name="metrics"),

@@ -96,7 +96,7 @@ def _keep(video: Video, received: ReceivedFile, probed: ProbedVideo) -> None:
             if received.reservation is not None:
                 received.reservation.release()
     except Exception as error:
-        _remove_files(_places(video))
+        remove_files(_places(video))
         if is_storage_error(error):
             logger.exception("workspace %s: a video could not be stored", video.workspace_id)
             raise storage_refusal(error) from error
@@ -114,7 +114,8 @@ def _places(video: Video) -> list[str]:
     return sorted(name for name in names if name)
 
 
-def _remove_files(names: list[str]) -> None:
+def remove_files(names: list[str]) -> None:
+    """Remove stored files. One that cannot be removed is left to the next clean-up."""
     for name in names:
         try:
             default_storage.delete(name)
@@ -126,7 +127,7 @@ def _remove_files(names: list[str]) -> None:
 
 def remove_files_of(video: Video) -> None:
     """Remove the files of a video whose row is about to go. One that cannot be removed is left to the next clean-up."""
-    _remove_files(_places(video))
+    remove_files(_places(video))
 
 
 def delete_unused_video(video: Video) -> bool:
@@ -135,7 +136,7 @@ def delete_unused_video(video: Video) -> bool:
     try:
         with transaction.atomic():
             Video.objects.filter(pk=video.pk).delete()
-            transaction.on_commit(lambda: _remove_files(names))
+            transaction.on_commit(lambda: remove_files(names))
     except (ProtectedError, IntegrityError):  # a post took it between our look and now
         return False
     return True
@@ -195,7 +196,7 @@ def _remove_strays(*, older_than: datetime) -> int:
         if not _living(model).filter(**{column: name}).exists()
     ]
     old = [name for name in strays if _is_older(name, older_than)]
-    _remove_files(old)
+    remove_files(old)
     return len(old)
 
 
