@@ -4,7 +4,7 @@
 PY := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: chaos help demo test test-browser lint format lock reset install-demo install-dev
+.PHONY: audit chaos help demo test test-browser lint format lock reset install-demo install-dev
 
 help: ## What can be made
 	@awk -F ': .*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,6 +28,9 @@ lint: install-dev ## Check style, types, migrations and settings
 	$(PY) -m mypy
 	$(PY) -W ignore::RuntimeWarning manage.py makemigrations --check --dry-run
 	$(PY) manage.py check --fail-level WARNING
+
+audit: install-dev ## Check the packages: as locked, unaltered, known licences (ADVISORIES=all.zip: known holes)
+	@$(PY) -m config.supply_chain $(if $(ADVISORIES),--advisories $(ADVISORIES))
 
 format: install-dev ## Format the code and sort its imports
 	$(PY) -m ruff check --fix-only .
