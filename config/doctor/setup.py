@@ -11,7 +11,6 @@ from django.core import checks
 from django.db import DatabaseError
 
 from config.doctor.findings import Finding, broken, fine, note
-from connections.keys import outdated_values
 
 NEW_SECRET = "python -c 'import secrets; print(secrets.token_urlsafe(48))'"  # noqa: S105 - how to make one
 NEW_KEY = "python -c 'from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())'"
@@ -36,7 +35,7 @@ def check_site() -> Iterator[Finding]:
 
 
 def check_keys() -> Iterator[Finding]:
-    """The secret key and the encryption keys, and what is still under an old one."""
+    """The secret key and the encryption keys, by their form; what is stored is the system checks' affair."""
     secret = settings.SECRET_KEY
     if len(secret) < 40 or len(set(secret)) < 10 or "insecure" in secret:
         yield broken(
@@ -57,23 +56,6 @@ def check_keys() -> Iterator[Finding]:
         yield fine(
             f"ENCRYPTION_KEYS holds {_count(len(settings.ENCRYPTION_KEYS), 'valid key')}; the first encrypts"
         )
-        yield from _old_keys()
-
-
-def _old_keys() -> Iterator[Finding]:
-    """Whether an old key may be taken out. What does not open at all is the system checks' affair."""
-    try:
-        count = outdated_values()
-    except DatabaseError:
-        return  # the database's own check says so
-    if count:
-        are = "is" if count == 1 else "are"
-        yield note(
-            f"{_count(count, 'stored value')} {are} still under an old key",
-            "Run manage.py rotate_encryption_keys; until it is done, keep the old key in ENCRYPTION_KEYS.",
-        )
-    elif len(settings.ENCRYPTION_KEYS) > 1:
-        yield fine("Every stored value is under the first key; the others may be taken out")
 
 
 def check_email() -> Iterator[Finding]:

@@ -19,7 +19,8 @@ from django.db import models, transaction
 from django.test.utils import isolate_apps
 from django.utils import timezone
 
-from config.doctor.setup import check_keys
+from config.doctor.findings import Level
+from config.doctor.setup import check_system
 from connections import keys
 from connections.crypto import EncryptedTextField, key_id, open_sealed, seal
 from connections.keys import encrypted_columns, key_health, outdated_values, rotate
@@ -205,12 +206,13 @@ def test_no_text_column_named_like_a_secret_is_stored_open():
 @pytest.mark.django_db
 def test_the_doctor_tells_how_many_values_still_need_an_old_key(acme, make_connection, new_key):
     make_connection(acme)
-    assert not any("old key" in finding.text for finding in check_keys())
+    assert not any("old key" in finding.text for finding in check_system())
     new_key()
 
-    (finding,) = [finding for finding in check_keys() if "old key" in finding.text]
+    (finding,) = [finding for finding in check_system() if "old key" in finding.text]
 
-    assert finding.text == "2 stored values are still under an old key"
+    assert finding.text == "2 stored values are still under an old key. (connections.I001)"
+    assert finding.level == Level.NOTE
     assert "manage.py rotate_encryption_keys" in finding.advice
 
 
