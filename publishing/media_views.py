@@ -69,6 +69,6 @@ def _video(request: HttpRequest, slug: str, video_id: str) -> Video:
 
 
 def _harmless(media: Media) -> Media:
-    if media.is_infected:
-        raise Http404("Malware was found in it, so it is gone")
+    if media.is_infected or not media.file:
+        raise Http404("The file was removed")
     return media

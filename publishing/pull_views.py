@@ -20,7 +20,7 @@ def pull_media(request: HttpRequest, token: str, name: str) -> HttpResponseBase:
     Source: https://developers.tiktok.com/doc/content-posting-api-media-transfer-guide
     """
     media = find_media(token)
-    if media is None or media.is_infected:
+    if media is None or media.is_infected or not media.file:
         raise Http404("This address is not good, or no longer")
     headers = guards(name, cache="private, no-store") | {"X-Robots-Tag": "noindex"}
     return serve_file(request, stored(media), headers=headers)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
+import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from datetime import timedelta
@@ -22,7 +23,7 @@ from django.utils import timezone
 from accounts import audit
 from accounts.models import NoticeKind, User
 from accounts.notices import Message, creator_or_managers, tell
-from accounts.scopes import System, system_scope
+from accounts.scopes import System, system_scope, workspace_scope
 from config.clamd import Scanner, ScannerError, Verdict
 from publishing import ending, scan_counts
 from publishing.blocks import BLOCK_BYTES, FileChangedError, read_blocks
@@ -37,7 +38,6 @@ from publishing.models import (
 )
 from publishing.refusals import VideoRefusedError, is_storage_error
 from publishing.scannable import ScanProblem, ScanState
-from publishing.services import cancel_delivery
 from publishing.states import DeliveryState
 
 logger = logging.getLogger(__name__)
@@ -149,7 +149,6 @@ def hold_back(delivery: Delivery, media: Sequence[Media]) -> str | None:
     return "waits"
 
 
-@system_scope(System.UPKEEP)
 def scan_waiting() -> str:
     """Scan the files that are due, one after the other; return how many got a verdict, for the log.
 
@@ -158,9 +157,12 @@ def scan_waiting() -> str:
     if not is_configured():
         return "no scanner"
     judged, ends_at = 0, time.monotonic() + RUN_SECONDS
-    for media in _take_due():
-        judged += _scan_stored(media)
-        if media.scan_problem == ScanProblem.DOWN or time.monotonic() > ends_at:
+    for model, pk, workspace_id in _find_due():
+        with workspace_scope(workspace_id):
+            media = _take(model, pk)
+            judged += media is not None and _scan_stored(media)
+        is_down = media is not None and media.scan_problem == ScanProblem.DOWN
+        if is_down or time.monotonic() > ends_at:
             break
     return f"judged={judged}"
 
@@ -171,17 +173,27 @@ def count_waiting() -> int:
 
 
 def _due_some_day(model: type[Media]) -> QuerySet[Any]:
-    return model._default_manager.filter(scan_state=ScanState.WAITING, scan_due_at__isnull=False)
+    rows = model._default_manager.filter(scan_state=ScanState.WAITING, scan_due_at__isnull=False)
+    return rows.exclude(file="")  # a source that was removed after publishing
 
 
-def _take_due() -> Iterator[Media]:
+@system_scope(System.UPKEEP)
+def _find_due() -> list[tuple[type[Media], uuid.UUID, uuid.UUID]]:
+    """The model, key and workspace of what is due, the longest waiting first."""
+    found = []
     for model in _MODELS:
-        due = _due_some_day(model).filter(scan_due_at__lte=Now())
-        for pk in list(due.order_by("scan_due_at").values_list("pk", flat=True)[:500]):
-            if due.filter(pk=pk).update(scan_due_at=Now() + _TAKEN_FOR):
-                row: Media | None = model._default_manager.select_related("workspace").filter(pk=pk).first()
-                if row is not None:
-                    yield row
+        due = _due_some_day(model).filter(scan_due_at__lte=Now()).order_by("scan_due_at")
+        found += [(model, *ids) for ids in due.values_list("pk", "workspace_id")[:500]]
+    return found
+
+
+def _take(model: type[Media], pk: uuid.UUID) -> Media | None:
+    """Take one row for this run, unless another run was faster."""
+    due = _due_some_day(model).filter(pk=pk, scan_due_at__lte=Now())
+    if not due.update(scan_due_at=Now() + _TAKEN_FOR):
+        return None
+    taken: Media | None = model._default_manager.select_related("workspace").filter(pk=pk).first()
+    return taken
 
 
 def _scan_stored(media: Media) -> bool:
@@ -236,6 +248,8 @@ def _wake(rows: DeliveryQuerySet) -> None:
 
 
 def _cancel(delivery: Delivery) -> None:
+    from publishing.services import cancel_delivery  # which needs the videos, and they the scanner
+
     with suppress(IllegalTransitionError, StaleTransitionError):  # it moved on just now
         cancel_delivery(delivery=delivery, user=None)
 

@@ -14,6 +14,7 @@ from django.db import connection
 from django.test import RequestFactory
 from django.utils import timezone
 
+from accounts import scopes
 from connections.providers import provider_for
 from publishing import photos, quota, videos
 from publishing.models import Photo, StorageReservation, Video, WorkspaceQuota
@@ -83,6 +84,15 @@ def test_usage_is_what_the_workspace_keeps_and_its_uploads_under_way(acme, rival
 
 def test_an_infected_file_is_gone_and_counts_no_more(acme, ten_mb):
     keep(acme, 9 * MB, scan_state=ScanState.INFECTED)
+
+    assert quota.read_usage(acme).used_bytes == 0
+
+
+def test_a_source_removed_after_publishing_counts_no_more(acme, ten_mb):
+    keep(acme, 9 * MB)
+    assert quota.read_usage(acme).used_bytes == 9 * MB
+
+    Video.objects.update(file="", source_removed_at=timezone.now())
 
     assert quota.read_usage(acme).used_bytes == 0
 
@@ -208,6 +218,15 @@ def test_a_small_file_that_does_not_fit_exactly_is_refused_and_leaves_nothing(ac
     assert not StorageReservation.objects.exists()
 
 
+def test_a_file_that_takes_all_the_room_is_not_counted_twice_on_its_way(acme, settings):
+    settings.WORKSPACE_QUOTA_BYTES = 3 * MB
+
+    received = upload(acme, 3 * MB + 400, bytes(3 * MB))
+
+    assert isinstance(received, ReceivedFile)
+    received.close()
+
+
 def test_each_photo_of_a_form_takes_its_own_room(acme, settings):
     size = len(picture())
     settings.WORKSPACE_QUOTA_BYTES = size * 2 - 1
@@ -232,6 +251,29 @@ def test_storing_turns_the_reservation_into_the_video(acme, ten_mb):
 
     usage = quota.read_usage(acme)
     assert (usage.used_bytes, usage.reserved_bytes) == (video.total_bytes, 0)
+
+
+def test_a_stored_video_is_never_counted_twice(acme, ten_mb, monkeypatch):
+    seen = []
+    close = ReceivedFile.close
+
+    def look_and_close(received):
+        seen.append(quota.read_usage(acme))
+        close(received)
+
+    monkeypatch.setattr(ReceivedFile, "close", look_and_close)
+    store(acme)
+
+    assert {usage.reserved_bytes for usage in seen} == {0}
+
+
+def test_a_reservation_is_given_back_whatever_scope_its_file_is_closed_in(acme, ten_mb):
+    reservation = quota.reserve(acme, MB)
+
+    with scopes.entered(scopes.NOTHING):
+        reservation.release()
+
+    assert not StorageReservation.objects.exists()
 
 
 @pytest.mark.parametrize("content", [film(), b"no film at all " * 99], ids=["a film", "no film"])
