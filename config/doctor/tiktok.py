@@ -30,6 +30,8 @@ def check_tiktok() -> Iterator[Finding]:
     yield from _server(datetime.now(UTC))
     yield from _redirect_uri(settings.TIKTOK_REDIRECT_URI)
     yield _pkce(settings.TIKTOK_REDIRECT_URI, settings.TIKTOK_PKCE)
+    if settings.TIKTOK_SIGN_IN:
+        yield from _sign_in(f"{settings.BASE_URL}{reverse('tiktok_callback')}")
     yield _webhook(f"{settings.BASE_URL}{reverse('webhook', args=['tiktok'])}")
 
 
@@ -96,6 +98,14 @@ def _redirect_uri(uri: str) -> Iterator[Finding]:
             f"The redirect URI is not below BASE_URL ({settings.BASE_URL})",
             "People come back to another address than they left from, where they are not logged in.",
         )
+
+
+def _sign_in(uri: str) -> Iterator[Finding]:
+    platform, problems = judge_redirect_uri(uri)
+    for problem, _ in problems:
+        yield broken(f"People cannot log in by {uri}: {problem}", "Change BASE_URL, or set TIKTOK_SIGN_IN=0.")
+    if not problems:
+        yield fine(f"Redirect URI for logging in, to be registered too, {platform}: {uri}")
 
 
 def judge_redirect_uri(uri: str) -> tuple[str, list[tuple[str, str]]]:

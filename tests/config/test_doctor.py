@@ -124,6 +124,15 @@ def test_doctor_shows_the_webhook_address(healthy, settings, base, words):
     assert words in _doctor().text
 
 
+def test_doctor_shows_the_address_for_logging_in_where_people_may(healthy, settings):
+    address = f"{settings.BASE_URL}/accounts/tiktok/callback/"
+    assert address not in _doctor().text
+
+    settings.TIKTOK_SIGN_IN = True
+
+    assert address in _doctor().text
+
+
 def test_doctor_misses_worker_and_beat(tiktok):
     report = _doctor()
 

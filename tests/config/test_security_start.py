@@ -37,6 +37,9 @@ WRONG = [
     pytest.param({"BASE_URL": "http://192.168.1.5:8000"}, "in the clear", id="http in the house"),
     pytest.param({"ALLOWED_HOSTS": "*"}, "ALLOWED_HOSTS holds *", id="any host"),
     pytest.param({"ENCRYPTION_KEYS": ""}, "ENCRYPTION_KEYS is not set", id="no encryption key"),
+    pytest.param(
+        {"TIKTOK_SIGN_IN": "1", "TIKTOK_CLIENT_SECRET": ""}, "TIKTOK_SIGN_IN is on, but", id="no credentials"
+    ),
     pytest.param({"ENCRYPTION_KEYS": "nonsense"}, "not a Fernet key", id="no encryption key either"),
 ]
 
