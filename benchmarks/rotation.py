@@ -48,9 +48,12 @@ class Neighbour:
     def _work(self) -> None:
         from django.db import connection
 
+        from accounts.scopes import System, system_scope
+
         try:
-            while not self._stop.is_set():
-                self._refresh_one(random.choice(self.keys))
+            with system_scope(System.UPKEEP):
+                while not self._stop.is_set():
+                    self._refresh_one(random.choice(self.keys))
         except Exception as error:
             self.errors.append(repr(error))
         finally:
