@@ -7,6 +7,7 @@ from typing import Any, cast
 
 from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
+from allauth.socialaccount.models import SocialAccount
 from allauth.usersessions.models import UserSession
 from django.db.models import Q, QuerySet
 from django.utils import timezone
@@ -149,6 +150,8 @@ def _of_person(user: User) -> Iterable[Part]:
         },
     )
     yield table("email_addresses", EmailAddress.objects.filter(user=user), "email", "verified", "primary")
+    methods = SocialAccount.objects.filter(user=user)
+    yield table("sign_in_methods", methods, "provider", "uid", "extra_data", "date_joined", "last_login")
     yield table("second_steps", Authenticator.objects.filter(user=user), "type", "created_at", "last_used_at")
     yield table(
         "sessions", UserSession.objects.filter(user=user), "ip", "user_agent", "created_at", "last_seen_at"

@@ -13,6 +13,7 @@ import redis
 import responses
 from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
+from allauth.socialaccount.models import SocialAccount
 from allauth.usersessions.models import UserSession
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.contenttypes.models import ContentType
@@ -388,6 +389,9 @@ def _zelda(client) -> User:
     client.post(f"/w/{slug}/settings/", {"name": "Zaubernuss"})
     client.post(reverse("account_login"), {"login": zelda.email, "password": "wrong"})
     Authenticator.objects.create(user=zelda, type="recovery_codes", data={"label": "Zelda's"})
+    SocialAccount.objects.create(
+        user=zelda, provider="tiktok", uid="-000zeldasopenid", extra_data={"display_name": "Zelda Q"}
+    )
     return zelda
 
 

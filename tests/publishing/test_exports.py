@@ -194,6 +194,46 @@ def test_a_persons_export_holds_only_what_they_brought_in(acme, alice, erin, mak
     assert "members.json" not in names
 
 
+def test_the_shape_is_the_documented_one(acme, alice, member_of, monkeypatch):
+    text = (Path(__file__).resolve().parents[2] / "docs/personal-data.md").read_text()
+    rows = re.findall(r"^\| `(\w+)`[^|]*\| (workspace|person|both) \| ([^|]+) \|$", text, re.MULTILINE)
+    documented = {
+        (one, name): set(re.findall(r"`(\w+)`", fields))
+        for name, kind, fields in rows
+        for one in (("workspace", "person") if kind == "both" else (kind,))
+    }
+    found: dict[tuple[str, str], set[str]] = {}
+    for kind, export in (
+        ("workspace", exports.request_workspace_export(actor=member_of)),
+        ("person", exports.request_person_export(user=alice)),
+    ):
+        for name, fields in _fields_of(export, monkeypatch).items():
+            found[kind, name] = fields
+
+    assert found == documented
+
+
+def _fields_of(export, monkeypatch) -> dict[str, set[str]]:
+    """The fields of each JSON file of an export but the id that all have, whether or not there are rows."""
+    fields: dict[str, set[str]] = {}
+
+    def table(name, rows, *columns):
+        fields[name] = set(columns)
+        return Table(name, [])
+
+    with monkeypatch.context() as patch:
+        for module in ("accounts.export_contents", "connections.exporting", "publishing.exporting"):
+            patch.setattr(f"{module}.table", table)
+        written = io.BytesIO()
+        with Archive(written, at=timezone.now(), beat=lambda _: None) as archive:
+            exports.write_contents(export, archive)
+    with zipfile.ZipFile(written) as whole:
+        for name in ("workspace", "person"):
+            if f"{name}.json" in whole.namelist():
+                fields[name] = set(read(whole, f"{name}.json")) - {"id"}
+    return fields
+
+
 def test_a_file_that_is_gone_or_short_is_named_and_the_rest_goes_on(acme, make_video, made):
     gone, short, whole = (make_video(acme) for _ in range(3))
     default_storage.delete(gone.file.name)
