@@ -18,7 +18,7 @@ from django.views.decorators.http import require_http_methods
 from accounts.models import Membership, User, Workspace
 from accounts.permissions import Permission
 from accounts.tenancy import require_membership
-from config.throttle import limit_posts
+from config.throttle import limit_posts, wait_of, words_for
 from publishing import sample, services
 from publishing.composing import Account, choose_connection, look_at_account
 from publishing.forms import ACCEPT, ComposerForm
@@ -31,12 +31,13 @@ from publishing.views import is_htmx
 
 REFUSED = 422
 """The status of a form that comes back with errors; scripts put its page in place of the old one."""
+TOO_MANY = 429
 
 
 @csrf_exempt  # checked in _submit, once the upload handler is in place: reading the token reads the whole body
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
-@limit_posts("post")
+@limit_posts("post", is_form_kept=True)
 def post_create(request: HttpRequest, slug: str) -> HttpResponse:
     """Show the posting page, or take what was filled in."""
     membership = require_membership(request, slug, at_least=Permission.PUBLISH.least)
@@ -99,6 +100,9 @@ def _submit(request: HttpRequest, membership: Membership) -> HttpResponse:
         form.add_error(
             None, "That account is no longer connected. Look at the account chosen now, then publish."
         )
+    if wait := wait_of(request):
+        form.add_error(None, words_for(wait))
+        return _show_again(request, membership, form, video, status=TOO_MANY)
     if not form.is_valid() or video is None:
         return _show_again(request, membership, form, video, status=REFUSED)
     return _publish(request, membership, form, video)

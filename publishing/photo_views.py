@@ -16,10 +16,11 @@ from django.views.decorators.http import require_http_methods
 from accounts.models import Membership, Workspace
 from accounts.permissions import Permission
 from accounts.tenancy import require_membership
+from config.throttle import limit_posts, wait_of, words_for
 from connections.models import SocialConnection
 from connections.providers import provider_for
 from publishing import services
-from publishing.composer_views import REFUSED, carried_over, current_user, lead_to
+from publishing.composer_views import REFUSED, TOO_MANY, carried_over, current_user, lead_to
 from publishing.composing import Account, choose_connection, look_at_account
 from publishing.models import Photo, Post
 from publishing.photo_forms import PhotoComposerForm
@@ -33,6 +34,7 @@ from publishing.views import is_htmx
 @csrf_exempt  # checked in _submit, once the upload handler is in place: reading the token reads the whole body
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
+@limit_posts("post", is_form_kept=True)
 def photo_post_create(request: HttpRequest, slug: str) -> HttpResponse:
     """Show the posting page for photos, or take what was filled in."""
     membership = require_membership(request, slug, at_least=Permission.PUBLISH.least)
@@ -83,6 +85,9 @@ def _submit(request: HttpRequest, membership: Membership) -> HttpResponse:
     if str(connection.pk) != request.POST.get("connection"):
         words = "That account is no longer connected. Look at the account chosen now, then publish."
         form.add_error(None, words)
+    if wait := wait_of(request):
+        form.add_error(None, words_for(wait))
+        return _show_again(request, membership, form, photos, refused=TOO_MANY)
     if not form.is_valid():
         return _show_again(request, membership, form, photos)
     options = dataclasses.asdict(form.publish_options(cover_index))
@@ -147,10 +152,15 @@ def _cover_index(request: HttpRequest, photos: list[Photo]) -> int:
 
 
 def _show_again(
-    request: HttpRequest, membership: Membership, form: PhotoComposerForm, photos: list[Photo]
+    request: HttpRequest,
+    membership: Membership,
+    form: PhotoComposerForm,
+    photos: list[Photo],
+    *,
+    refused: int = REFUSED,
 ) -> HttpResponse:
     context = _context(membership, form, photos, cover=_cover_index(request, photos))
-    status = REFUSED if form.errors else 200
+    status = refused if form.errors else 200
     return render(request, "publishing/composer_photos.html", context, status=status)
 
 

@@ -231,6 +231,19 @@ def test_a_photo_can_be_removed(send):
     assert len(kept_in(second)) == 1
 
 
+def test_too_many_posts_cost_no_photo_and_no_word(send, settings):
+    settings.USER_RATE_LIMITS = {"connect": 0, "post": 1}
+    assert send().status_code == 302
+
+    page = send(caption="my long thought")
+
+    assert page.status_code == 429
+    assert int(page["Retry-After"]) > 0
+    assert "my long thought" in page.content.decode()
+    assert len(kept_in(page)) == 1
+    assert Post.objects.count() == 1
+
+
 def test_a_bad_photo_is_named_and_the_good_ones_are_kept(send):
     page = send(photos=[file(), file(picture("PNG"), "logo.png"), file(b"", "none.jpg")])
 

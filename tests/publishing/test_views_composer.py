@@ -351,6 +351,39 @@ def test_a_good_file_is_kept_when_another_field_was_wrong_and_need_not_be_sent_a
     assert Post.objects.get().video == video
 
 
+def test_too_many_posts_cost_nothing_that_was_filled_in(submit, settings):
+    settings.USER_RATE_LIMITS = {"connect": 0, "post": 1}
+    assert submit().status_code == 302
+
+    answer = submit(caption="my long thought", disclose="on", is_own_brand="on")
+
+    text = answer.content.decode()
+    assert answer.status_code == 429
+    assert 0 < int(answer["Retry-After"]) <= 3600
+    assert "That were too many posts within an hour." in text
+    assert "my long thought" in text
+    assert re.search(r'<option value="SELF_ONLY"[^>]* selected', text)
+    assert re.search(r'name="is_own_brand"[^>]* checked', text)
+    assert Post.objects.count() == 1
+
+    settings.USER_RATE_LIMITS = {"connect": 0, "post": 0}
+    kept = re.search(r'name="kept_video" value="([^"]+)"', text).group(1)
+    assert submit(None, kept_video=kept).status_code == 302
+
+
+def test_going_on_to_twice_the_limit_is_refused_unread(submit, settings):
+    settings.USER_RATE_LIMITS = {"connect": 0, "post": 1}
+    for _ in range(2):
+        submit()
+    before = Video.objects.count()
+
+    answer = submit()
+
+    assert answer.status_code == 429
+    assert "Too many tries" in answer.content.decode()
+    assert Video.objects.count() == before
+
+
 def test_a_new_file_takes_the_place_of_a_kept_one(submit, django_capture_on_commit_callbacks):
     text = submit(privacy_level="").content.decode()
     kept = re.search(r'name="kept_video" value="([^"]+)"', text).group(1)
