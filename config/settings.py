@@ -36,6 +36,8 @@ def _secret(name: str, default_for_debug: str) -> str:
 
 
 SECRET_KEY = _secret("SECRET_KEY", "insecure-key-for-debug-only")
+# Old ones, so that sessions and links made with them go on for a while after a change.
+SECRET_KEY_FALLBACKS: list[str] = env.list("SECRET_KEY_FALLBACKS", default=[])
 BASE_URL = env.str("BASE_URL", default="http://127.0.0.1:8000").rstrip("/")
 _base = urlsplit(BASE_URL)
 # The loopback names are always there: health checks ask from inside.
