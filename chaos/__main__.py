@@ -21,6 +21,9 @@ if TYPE_CHECKING:  # Django is set up when the stack runs, and not before
     Scenario = Callable[[Stack, argparse.Namespace], list[Result]]
 
 
+SCENARIOS = ("faults", "deaths", "scenes", "accidents", "limits")
+
+
 def main() -> int:
     """Print what was run, the table, and what ended otherwise than it should."""
     given = _arguments()
@@ -50,7 +53,7 @@ def _scenarios() -> dict[str, Scenario]:
     return {
         "faults": lambda stack, given: matrix.run_matrix(stack, short=given.short),
         "deaths": lambda stack, given: deaths.run_deaths(stack, seed=given.seed, short=given.short),
-        "scenes": lambda stack, given: scenes.run_scenes(stack, short=given.short),
+        "scenes": lambda stack, given: scenes.run_scenes(stack, short=given.short, scene=given.scene),
         "accidents": kills.run_kills,
         "limits": lambda stack, given: limits.run_limits(stack, posts=60 if given.short else 200),
     }
@@ -61,7 +64,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--n", type=int, default=200, help="posts under random accidents")
     parser.add_argument("--seed", type=int, default=random.randrange(10**6), help="of the accidents")
     parser.add_argument("--short", action="store_true", help="a minute's selection")
-    parser.add_argument("--only", help="one scenario")
+    parser.add_argument("--only", choices=SCENARIOS, help="one scenario")
+    parser.add_argument("--scene", help="one scene, by its name in chaos/")
     parser.add_argument("--logs", type=Path, help="a folder for what workers and beats write, kept")
     return parser.parse_args()
 

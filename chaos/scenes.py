@@ -15,6 +15,7 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts.models import Membership, Role, User
+from chaos import long_scenes, pull_scenes
 from chaos.cast import (
     LARGE_BYTES,
     SMALL_BYTES,
@@ -311,13 +312,27 @@ SCENES: Mapping[str, Scene] = {
         polls_beside_uploads,
         web_killed,
         one_beside_a_thousand,
+        pull_scenes.pull_answer_lost,
+        pull_scenes.pull_sent_again,
+        pull_scenes.pull_canceled,
+        pull_scenes.pull_canceled_too_late,
+        long_scenes.reconnected,
+        long_scenes.processed_for_days,
+        long_scenes.post_id_comes_late,
+        long_scenes.daily_cap,
+        long_scenes.draft_finished_twice,
+        long_scenes.upload_outlives_its_token,
     )
 }
 
 
-def run_scenes(stack: Stack, *, short: bool = False) -> list[Result]:
-    """Play all scenes, or the quicker half."""
-    chosen = list(SCENES.values())[:: 3 if short else 1]
+SHORT = ("redis_wiped", "frozen_and_thawed", "web_killed", "pull_answer_lost", "reconnected")
+
+
+def run_scenes(stack: Stack, *, short: bool = False, scene: str | None = None) -> list[Result]:
+    """Play all scenes, a quick selection, or the one called `scene`."""
+    names = [scene] if scene else SHORT if short else SCENES
+    chosen = [SCENES[name] for name in names]
     return [result for scene in chosen for result in _play(scene, stack)]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from chaos import scenes
+from chaos import long_scenes, pull_scenes, scenes
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.stack, pytest.mark.timeout(120)]
 
@@ -20,6 +20,21 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.stack, pytest
         pytest.param(scenes.dispatcher_killed, marks=pytest.mark.exhaustive),
         pytest.param(scenes.redis_wiped, marks=pytest.mark.exhaustive),
         pytest.param(scenes.one_beside_a_thousand, marks=pytest.mark.exhaustive),
+        pull_scenes.pull_answer_lost,
+        *(
+            pytest.param(scene, marks=[pytest.mark.exhaustive, pytest.mark.timeout(240)])
+            for scene in (
+                pull_scenes.pull_sent_again,
+                pull_scenes.pull_canceled,
+                pull_scenes.pull_canceled_too_late,
+                long_scenes.reconnected,
+                long_scenes.processed_for_days,
+                long_scenes.post_id_comes_late,
+                long_scenes.daily_cap,
+                long_scenes.draft_finished_twice,
+                long_scenes.upload_outlives_its_token,
+            )
+        ),
     ],
     ids=lambda scene: scene.__name__,
 )
