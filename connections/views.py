@@ -16,6 +16,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from accounts.models import Membership, Role, User
 from accounts.scopes import narrow_to
 from accounts.tenancy import require_membership
+from config.media_headers import media_headers
 from config.redirects import is_ours
 from config.throttle import limit_posts
 from connections import oauth, services
@@ -129,7 +130,7 @@ def avatar(request: HttpRequest, slug: str, pk: UUID) -> HttpResponse:
     except FileNotFoundError:
         raise Http404("No picture") from None
     return HttpResponse(
-        content, content_type="image/jpeg", headers={"Cache-Control": "private, max-age=3600"}
+        content, headers=media_headers("account.jpg", "image/jpeg", cache="private, max-age=3600")
     )
 
 

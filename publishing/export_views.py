@@ -9,14 +9,13 @@ from django.core.files.storage import default_storage
 from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import get_object_or_404
 from django.utils import timezone
-from django.utils.http import content_disposition_header
 from django.views.decorators.http import require_safe
 
 from accounts import audit
 from accounts.models import DataExport, ExportState, PersonExport, User, WorkspaceExport
 from accounts.permissions import Permission
 from accounts.tenancy import require_membership
-from publishing.serving import StoredFile, guards, serve_file
+from publishing.serving import StoredFile, serve_file
 
 
 @require_safe
@@ -59,6 +58,4 @@ def _send(request: HttpRequest, export: DataExport, file_name: str) -> HttpRespo
         content_type="application/zip",
         sha256=export.pk.hex,  # an entity tag: the file of an export never changes
     )
-    attachment = content_disposition_header(as_attachment=True, filename=file_name) or "attachment"
-    headers = guards(file_name, cache="private, no-store") | {"Content-Disposition": attachment}
-    return serve_file(request, file, headers=headers)
+    return serve_file(request, file, file_name=file_name, cache="private, no-store")

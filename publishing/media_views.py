@@ -9,8 +9,9 @@ from django.shortcuts import get_object_or_404
 from django.views.decorators.http import require_safe
 
 from accounts.tenancy import require_membership
+from config.media_headers import media_headers
 from publishing.models import Photo, Video
-from publishing.serving import StoredFile, guards, serve_file
+from publishing.serving import StoredFile, serve_file
 
 Media = TypeVar("Media", Video, Photo)
 
@@ -21,9 +22,7 @@ _KEPT_BY_THIS_BROWSER = "private, max-age=86400, immutable"
 def video_file(request: HttpRequest, slug: str, video_id: str) -> HttpResponseBase:
     """Send the video, or the part of it that a player asks for."""
     video = _video(request, slug, video_id)
-    return serve_file(
-        request, stored(video), headers=guards(video.original_name, cache=_KEPT_BY_THIS_BROWSER)
-    )
+    return serve_file(request, stored(video), file_name=video.original_name, cache=_KEPT_BY_THIS_BROWSER)
 
 
 @require_safe
@@ -37,9 +36,8 @@ def video_poster(request: HttpRequest, slug: str, video_id: str) -> HttpResponse
             content = file.read()
     except FileNotFoundError as error:
         raise Http404("The poster is gone from the storage") from error
-    return HttpResponse(
-        content, content_type="image/jpeg", headers=guards("poster.jpg", cache=_KEPT_BY_THIS_BROWSER)
-    )
+    headers = media_headers("poster.jpg", "image/jpeg", cache=_KEPT_BY_THIS_BROWSER)
+    return HttpResponse(content, headers=headers)
 
 
 @require_safe
@@ -47,9 +45,7 @@ def photo_file(request: HttpRequest, slug: str, photo_id: str) -> HttpResponseBa
     """Send a photo as it came in."""
     workspace = require_membership(request, slug).workspace
     photo = _harmless(get_object_or_404(workspace.photos, pk=photo_id))
-    return serve_file(
-        request, stored(photo), headers=guards(photo.original_name, cache=_KEPT_BY_THIS_BROWSER)
-    )
+    return serve_file(request, stored(photo), file_name=photo.original_name, cache=_KEPT_BY_THIS_BROWSER)
 
 
 def stored(media: Video | Photo) -> StoredFile:

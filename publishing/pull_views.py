@@ -8,7 +8,7 @@ from django.views.decorators.http import require_safe
 
 from publishing.media_views import stored
 from publishing.pull_urls import find_media
-from publishing.serving import guards, serve_file
+from publishing.serving import serve_file
 
 
 @login_not_required
@@ -22,5 +22,6 @@ def pull_media(request: HttpRequest, token: str, name: str) -> HttpResponseBase:
     media = find_media(token)
     if media is None or media.is_infected or not media.file:
         raise Http404("This address is not good, or no longer")
-    headers = guards(name, cache="private, no-store") | {"X-Robots-Tag": "noindex"}
-    return serve_file(request, stored(media), headers=headers)
+    answer = serve_file(request, stored(media), file_name=name, cache="private, no-store")
+    answer.headers["X-Robots-Tag"] = "noindex"
+    return answer

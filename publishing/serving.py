@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from django.core.files.storage import Storage
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
-from django.utils.http import content_disposition_header
 
+from config.media_headers import media_headers
 from publishing.blocks import read_blocks
 
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)$", re.ASCII)
@@ -69,12 +68,14 @@ def parse_range(header: str, total_bytes: int) -> ByteRange | None:
     return ByteRange(int(first), end) if end >= int(first) else None
 
 
-def serve_file(request: HttpRequest, file: StoredFile, *, headers: Mapping[str, str]) -> HttpResponseBase:
+def serve_file(request: HttpRequest, file: StoredFile, *, file_name: str, cache: str) -> HttpResponseBase:
     """Answer a GET or HEAD with the file, or the part that a Range header asks for (206, or 416 for none of it).
 
-    Raises Http404 if the storage no longer has the file.
+    `file_name` is what a browser saves it as, `cache` the value of Cache-Control. Raises Http404 if the storage no
+    longer has the file.
     """
-    if not file.name or not file.storage.exists(file.name):
+    headers = media_headers(file_name, file.content_type, cache=cache)
+    if not (file.name and file.storage.exists(file.name)):
         raise Http404("The file is gone from the storage")
     try:
         wanted = parse_range(request.headers.get("Range", ""), file.total_bytes)
@@ -92,17 +93,4 @@ def serve_file(request: HttpRequest, file: StoredFile, *, headers: Mapping[str, 
         if request.method == "HEAD"
         else read_blocks(file.storage, file.name, first=part.first, size=part.size)
     )
-    return StreamingHttpResponse(
-        blocks, status=206 if wanted else 200, content_type=file.content_type, headers=told
-    )
-
-
-def guards(file_name: str, *, cache: str) -> dict[str, str]:
-    """The headers that keep a file from being taken for anything but what it is, or run as a page."""
-    return {
-        "Cache-Control": cache,
-        "Content-Disposition": content_disposition_header(as_attachment=False, filename=file_name)
-        or "inline",
-        "Content-Security-Policy": "default-src 'none'; sandbox",
-        "X-Content-Type-Options": "nosniff",
-    }
+    return StreamingHttpResponse(blocks, status=206 if wanted else 200, headers=told)
