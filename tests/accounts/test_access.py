@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from allauth.usersessions.models import UserSession
 from django.urls import reverse
 from django.utils import timezone
 
@@ -18,6 +19,8 @@ ACCESS = [
     ("profile", "get", (302, 200, 200, 200, 200)),
     ("personal_data", "get", (302, 200, 200, 200, 200)),
     ("personal_data", "post", (302, 302, 302, 302, 302)),
+    ("session_end", "get", (302, 405, 405, 405, 405)),
+    ("session_end", "post", (302, 404, 404, 404, 404)),
     ("account_delete", "get", (302, 302, 302, 302, 302)),
     ("account_delete", "post", (302, 302, 302, 302, 302)),
     ("workspace_data", "get", (302, 404, 403, 403, 200)),
@@ -63,6 +66,12 @@ def target(acme, django_user_model):
 
 
 @pytest.fixture
+def elsewhere(target):
+    """A session of that member, which is nobody else's to end."""
+    return UserSession.objects.create(user=target.user, session_key="0" * 32, ip="127.0.0.1", user_agent="x")
+
+
+@pytest.fixture
 def invited(acme):
     """An invitation that the pages about one invitation are about."""
     return Invitation.objects.create(
@@ -77,13 +86,14 @@ def invited(acme):
 @pytest.mark.parametrize("position", range(len(CAST)), ids=CAST)
 @pytest.mark.parametrize(("name", "method", "statuses"), ACCESS)
 def test_page_opens_to_whom_it_should(
-    client, target, invited, alice, erin, vic, mallory, name, method, statuses, position
+    client, target, invited, elsewhere, alice, erin, vic, mallory, name, method, statuses, position
 ):
     people = {"mallory": mallory, "vic": vic, "erin": erin, "alice": alice}
     person = people.get(CAST[position])
     if person:
         client.force_login(person)
     known = {"slug": "acme", "membership_id": target.pk, "invitation_id": invited.pk, "token": "forged"}
+    known["session_id"] = elsewhere.pk
     [pattern] = [pattern for pattern in urls.urlpatterns if pattern.name == name]
     arguments = {key: known[key] for key in pattern.pattern.converters}
 
