@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 import redis
@@ -260,6 +260,53 @@ def test_a_refusal_while_processing_is_told_and_not_repeated(acme, connect, make
     assert delivery.job_count == 1
 
 
+SOON, LATER, NEVER = timedelta(seconds=8), timedelta(hours=1), None
+
+
+def is_about(moment: datetime | None, wait: timedelta | None) -> bool:
+    """Whether `moment` comes after `wait`, as far as jitter and a slow machine allow."""
+    if moment is None or wait is None:
+        return moment is wait
+    return abs(moment - timezone.now() - wait) < wait * 0.9
+
+
+@pytest.mark.parametrize(
+    ("reason", "state", "wait"),
+    [
+        ("file_format_check_failed", DeliveryState.FAILED, NEVER),
+        ("duration_check_failed", DeliveryState.FAILED, NEVER),
+        ("frame_rate_check_failed", DeliveryState.FAILED, NEVER),
+        ("picture_size_check_failed", DeliveryState.FAILED, NEVER),
+        ("internal", DeliveryState.PREPARING, SOON),
+        ("video_pull_failed", DeliveryState.PREPARING, SOON),
+        ("photo_pull_failed", DeliveryState.PREPARING, SOON),
+        ("publish_cancelled", DeliveryState.CANCELED, NEVER),
+        ("auth_removed", DeliveryState.HELD, NEVER),
+        ("spam_risk_too_many_posts", DeliveryState.PREPARING, LATER),
+        ("spam_risk_user_banned_from_posting", DeliveryState.FAILED, NEVER),
+        ("spam_risk_text", DeliveryState.FAILED, NEVER),
+        ("spam_risk", DeliveryState.FAILED, NEVER),
+        pytest.param("a_reason_of_tomorrow", DeliveryState.FAILED, NEVER, id="unknown"),
+    ],
+)
+def test_each_reason_of_a_failure_has_its_consequence_and_its_words(
+    acme, connect, make_delivery, tiktok, reason, state, wait
+):
+    delivery = make_delivery(acme, connection=connect(acme), options=PUBLIC)
+    tiktok.settings(processing_seconds=3600.0)
+    drive(delivery, until={DeliveryState.PROCESSING}, rounds=1)
+    answer = {"data": {"status": "FAILED", "fail_reason": reason}, "error": {"code": "ok", "log_id": "L1"}}
+    tiktok.fault({"endpoint": "status"}, {"body": answer})
+
+    delivery = drive(delivery, rounds=1)
+
+    assert delivery.state == state
+    assert is_about(delivery.wake_at, wait)
+    assert (delivery.hold_reason == HoldReason.RECONNECT) == (reason == "auth_removed")
+    assert bool(delivery.reason_message and delivery.reason_next_step) == (state != DeliveryState.CANCELED)
+    assert delivery.reason_code == (reason if state in {"failed", "preparing"} else "")
+
+
 def test_tiktoks_own_failure_is_repeated_with_a_new_job(acme, connect, make_delivery, tiktok):
     tiktok.control("PATCH", "/creators/demo.public", {"next_failure": "internal"})
 
@@ -322,6 +369,31 @@ def test_a_daily_cap_waits_and_says_so(acme, connect, make_delivery, tiktok):
     assert delivery.wake_at > timezone.now() + timedelta(minutes=30)
     assert delivery.reason_code == "spam_risk_too_many_posts"
     assert delivery.reason_message
+
+
+def test_a_cap_of_pending_drafts_waits_and_says_so(acme, connect, make_delivery, tiktok):
+    connection = connect(acme)
+    tiktok.settings(pending_drafts=1)
+    first, second = (make_delivery(acme, connection=connection, mode="inbox", options={}) for _ in range(2))
+
+    drive(first, until={DeliveryState.IN_INBOX})
+    capped = drive(second, rounds=1)
+
+    assert capped.state == DeliveryState.PREPARING
+    assert is_about(capped.wake_at, timedelta(hours=1))
+    assert capped.reason_code == "spam_risk_too_many_pending_share"
+    assert "draft" in capped.reason_message.lower()
+
+
+def test_a_cap_that_outlasts_a_day_fails_with_its_reason(acme, connect, make_delivery, tiktok):
+    delivery = make_delivery(acme, connection=connect(acme, "demo.capped"), options=PUBLIC)
+    engine.advance_delivery(delivery.pk)
+    Delivery.objects.update(state_changed_at=timezone.now() - timedelta(hours=27))
+
+    delivery = drive(delivery, rounds=1)
+
+    assert (delivery.state, delivery.reason_code) == (DeliveryState.FAILED, "spam_risk_too_many_posts")
+    assert delivery.reason_next_step
 
 
 def test_disabled_comments_are_left_to_tiktok(acme, connect, make_delivery):
