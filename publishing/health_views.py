@@ -17,6 +17,7 @@ from accounts.tenancy import require_membership
 from connections.keys import key_health
 from publishing import health
 from publishing.scan_health import look_at_scanner
+from publishing.scanning import count_held
 from publishing.states import HoldReason
 from publishing.views import is_htmx
 
@@ -74,15 +75,24 @@ def _figures(workspace: Workspace | None) -> dict[str, Any]:
         "errors": health.count_errors(workspace),
         "lost": lost,
         "ending": health.ending_connections(workspace)[: health.LISTED],
-        "findings": find_faults(services, queue, unconfirmed=held[HoldReason.UNCONFIRMED], lost=len(lost)),
+        "findings": find_faults(
+            services,
+            queue,
+            unconfirmed=held[HoldReason.UNCONFIRMED],
+            lost=len(lost),
+            unscanned=count_held(workspace),
+        ),
         "poll_seconds": POLL_SECONDS,
     }
 
 
 def find_faults(
-    services: health.Services, queue: health.Queue, *, unconfirmed: int, lost: int
+    services: health.Services, queue: health.Queue, *, unconfirmed: int, lost: int, unscanned: int = 0
 ) -> list[Finding]:
-    """Say what is wrong, the worst first; an empty list means that all moves. `lost`: connections to reconnect."""
+    """Say what is wrong, the worst first; an empty list means that all moves.
+
+    `lost` are connections to reconnect, `unscanned` files that the malware scanner has failed to judge.
+    """
     safe = "No post is lost: all go on by themselves as soon as it runs again."
     found = []
     if not services.redis_is_up:
@@ -113,6 +123,15 @@ def find_faults(
                 "warning",
                 f"{_count(unconfirmed, 'post', 'posts')} may be published or not",
                 "Look at the profile: if it is there, mark it as posted; if not, send it again.",
+            )
+        )
+    if unscanned:
+        words = _count(unscanned, "file waits", "files wait")
+        found.append(
+            Finding(
+                "warning",
+                f"{words} for the malware scanner",
+                "Posts with them go on by themselves after it. If it stays so, an operator has to look at the scanner.",
             )
         )
     if lost:

@@ -21,7 +21,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from accounts import audit
-from accounts.models import NoticeKind, User
+from accounts.models import NoticeKind, User, Workspace
 from accounts.notices import Message, creator_or_managers, tell
 from accounts.scopes import System, system_scope, workspace_scope
 from config.clamd import Scanner, ScannerError, Verdict
@@ -170,6 +170,14 @@ def scan_waiting() -> str:
 def count_waiting() -> int:
     """How many files wait for a verdict, over all workspaces."""
     return sum(_due_some_day(model).count() for model in _MODELS)
+
+
+def count_held(workspace: Workspace | None = None) -> int:
+    """How many files, of one workspace or of all, are held back because the scanner has failed to judge them."""
+    if not is_configured() or settings.CLAMAV_WHEN_DOWN != "hold":
+        return 0
+    rows = [_due_some_day(model).exclude(scan_problem="") for model in _MODELS]
+    return sum((one if workspace is None else one.filter(workspace=workspace)).count() for one in rows)
 
 
 def _due_some_day(model: type[Media]) -> QuerySet[Any]:

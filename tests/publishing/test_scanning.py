@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from django.conf import settings as configured
+from django.core.files.storage import default_storage
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.utils import timezone
 
@@ -217,6 +218,43 @@ def test_a_file_gone_from_the_storage_keeps_no_other_from_its_scan(acme, stopped
     assert (lost.scan_state, lost.scan_problem) == (ScanState.WAITING, ScanProblem.UNREADABLE)
 
 
+class Bucket:
+    """An object store's client, as far as reading a range of an object goes."""
+
+    def __init__(self, content):
+        self.content, self.most = content, 0
+
+    def Object(self, _key):
+        return self
+
+    def get(self, *, Range):
+        first, last = Range.removeprefix("bytes=").split("-")
+        return {"Body": self, "part": (int(first), int(last))}
+
+    def iter_chunks(self, size):
+        for start in range(0, len(self.content), size):
+            block = self.content[start : start + size]
+            self.most = max(self.most, len(block))
+            yield block
+
+
+def test_a_file_in_an_object_store_is_streamed_from_there(acme, stopped_clamd, monkeypatch):
+    video = store_film(acme, film())
+    content = bytes(1_000_000) + MARK
+    Video.objects.update(total_bytes=len(content))
+    bucket = Bucket(content)
+    Path(video.file.path).unlink()
+    monkeypatch.setattr(default_storage, "bucket", bucket, raising=False)
+    monkeypatch.setattr(default_storage, "_normalize_name", str, raising=False)
+    stopped_clamd.start()
+    make_due()
+
+    scanning.scan_waiting()
+
+    assert Video.objects.get().scan_state == ScanState.INFECTED
+    assert bucket.most == 256 * 1024
+
+
 def test_an_unused_file_found_infected_later_is_deleted_and_its_owner_told(
     acme, erin, stopped_clamd, django_capture_on_commit_callbacks
 ):
@@ -354,6 +392,17 @@ def test_the_file_of_an_infected_video_is_not_served(client, acme, erin, clamd):
     client.force_login(erin)
 
     assert client.get(f"/w/acme/videos/{video.pk}/file/").status_code == 404
+
+
+def test_the_workspaces_health_page_tells_of_files_that_wait(client, acme, rival, vic, stopped_clamd):
+    store_film(acme, film())
+    store_picture(acme, picture())
+    store_film(rival, film())
+    client.force_login(vic)
+
+    page = client.get("/w/acme/health/").content.decode()
+
+    assert "2 files wait for the malware scanner" in page
 
 
 def test_operators_see_whether_the_scanner_answers(client, alice, acme, stopped_clamd):
