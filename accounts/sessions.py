@@ -21,8 +21,10 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from django.conf import settings
 from django.contrib.sessions.backends import db
+from django.contrib.sessions.base_session import AbstractBaseSession
 from django.contrib.sessions.models import Session
 from django.db import models
+from django.db.models.functions import Cast
 from django.utils import timezone
 
 LENGTH: Final = 40
@@ -74,6 +76,14 @@ def hash_listed_keys() -> None:
     UserSession._meta.get_field("session_key").__class__ = StoredKeyField
 
 
+def forget_expired() -> int:
+    """Delete sessions that are over, and the lines of the list of sessions that belong to none; return how many."""
+    gone, _ = Session.objects.filter(expire_date__lt=timezone.now()).delete()
+    listed = UserSession.objects.alias(key=Cast("session_key", models.CharField()))
+    ended, _ = listed.exclude(key__in=Session.objects.values("session_key")).delete()
+    return gone + ended
+
+
 @lru_cache(maxsize=4)
 def _cipher(secrets: tuple[str, ...]) -> MultiFernet:
     """Source: https://cryptography.io/en/latest/hazmat/primitives/key-derivation-functions/#hkdf"""
@@ -89,10 +99,11 @@ class SessionStore(db.SessionStore):
 
     def encode(self, session_dict: dict[str, Any]) -> str:
         """Return the data as they are stored, bound to this session."""
-        bound = [str(stored(self._get_or_create_session_key())), session_dict]
+        key = self._get_or_create_session_key()  # type: ignore[attr-defined]
+        bound = [str(stored(key)), session_dict]
         return self._ring().encrypt(json.dumps(bound, separators=(",", ":")).encode()).decode("ascii")
 
-    def decode(self, session_data: str) -> dict[str, Any]:
+    def decode(self, session_data: bytes | str) -> dict[str, Any]:
         """Return what was stored, or nothing if it was altered, moved, or stored under another SECRET_KEY."""
         try:
             place, data = json.loads(self._ring().decrypt(session_data))
@@ -104,7 +115,7 @@ class SessionStore(db.SessionStore):
         """Whether there is such a session."""
         return super().exists(str(stored(session_key)))
 
-    def create_model_instance(self, data: dict[str, Any]) -> Session:
+    def create_model_instance(self, data: dict[str, Any]) -> AbstractBaseSession:
         """Return the row to store."""
         row = super().create_model_instance(data)
         row.session_key = str(stored(row.session_key))
@@ -126,7 +137,7 @@ class SessionStore(db.SessionStore):
             self._session_key = None
         return row
 
-    async def acreate_model_instance(self, data: dict[str, Any]) -> Session:
+    async def acreate_model_instance(self, data: dict[str, Any]) -> AbstractBaseSession:
         """As without `a`."""
         return await sync_to_async(self.create_model_instance)(data)
 

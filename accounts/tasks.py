@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from accounts import account_removal, exports, notice_emails, notices, removal
+from accounts import account_removal, exports, notice_emails, notices, removal, sessions
 
 
 @shared_task(soft_time_limit=270, time_limit=290)
@@ -23,6 +23,12 @@ def remove_workspaces(**_: object) -> str:
 def delete_old_notices(**_: object) -> int:
     """Forget what people were told long ago."""
     return notices.delete_old()
+
+
+@shared_task
+def forget_expired_sessions(**_: object) -> int:
+    """Delete what is left of sessions that are over."""
+    return sessions.forget_expired()
 
 
 @shared_task

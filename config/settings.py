@@ -197,6 +197,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 3600.0,
         "options": _BEAT_OPTIONS,
     },
+    "forget-expired-sessions": {
+        "task": "accounts.tasks.forget_expired_sessions",
+        "schedule": 3600.0,
+        "options": {"expires": 3600},
+    },
     "clean-up-uploads": {
         "task": "publishing.tasks.clean_up_uploads",
         "schedule": 3600.0,

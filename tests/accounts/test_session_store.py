@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from allauth.usersessions.models import UserSession
 from asgiref.sync import async_to_sync
@@ -10,8 +12,10 @@ from django.contrib.sessions.models import Session
 from django.db import connection as database
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from accounts.sessions import SessionStore, StoredKey, stored
+from accounts.tasks import forget_expired_sessions
 from tests.accounts.conftest import PASSWORD
 
 pytestmark = pytest.mark.django_db
@@ -130,3 +134,16 @@ def test_the_asynchronous_doors_store_the_same():
     assert Session.objects.get().session_key == str(stored(key)) != key
     async_to_sync(SessionStore(key).adelete)()
     assert not Session.objects.exists()
+
+
+def test_what_is_over_is_forgotten_and_the_rest_stays(here, mallory):
+    over = Client()
+    over.post(reverse("account_login"), {"login": mallory.email, "password": PASSWORD})
+    key = str(stored(over.cookies[COOKIE].value))
+    Session.objects.filter(session_key=key).update(expire_date=timezone.now() - timedelta(minutes=1))
+
+    assert forget_expired_sessions() == 2
+
+    assert here.get("/profile/").status_code == 200
+    assert Session.objects.count() == UserSession.objects.count() == 1
+    assert forget_expired_sessions() == 0
