@@ -8,7 +8,7 @@ https://docs.djangoproject.com/en/5.2/howto/error-reporting/#custom-error-report
 from __future__ import annotations
 
 import re
-from collections.abc import Sized
+from collections.abc import ItemsView, Sized
 from datetime import date, time, timedelta
 from decimal import Decimal
 from enum import Enum
@@ -74,9 +74,9 @@ class ReportFilter(SafeExceptionReporterFilter):
 
     def get_traceback_frame_variables(
         self, request: HttpRequest | None, tb_frame: FrameType
-    ) -> list[tuple[str, Any]]:
+    ) -> ItemsView[str, Any]:
         """Names and outlines."""
-        return [(name, Outline(value)) for name, value in tb_frame.f_locals.items()]
+        return {name: Outline(value) for name, value in tb_frame.f_locals.items()}.items()
 
 
 class ErrorReporter(ExceptionReporter):
@@ -96,10 +96,10 @@ class ErrorReporter(ExceptionReporter):
                 frame["exc_cause"] = redact(str(frame["exc_cause"]))
         return data
 
-    def get_traceback_html(self) -> str:
+    def get_traceback_html(self) -> str:  # type: ignore[override]  # no template takes it in
         """The page."""
         return redact(super().get_traceback_html())
 
-    def get_traceback_text(self) -> str:
+    def get_traceback_text(self) -> str:  # type: ignore[override]
         """The mail."""
         return redact(super().get_traceback_text())

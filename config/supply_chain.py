@@ -83,7 +83,7 @@ def compare_lists(pins: dict[str, dict[str, Pin]]) -> Iterator[str]:
 
 def compare_installed(pins: dict[str, Pin], installed: Iterable[Distribution]) -> Iterator[str]:
     """Tell what is installed besides or instead of what is locked."""
-    found = {canonicalize_name(one.metadata["Name"]): one.version for one in installed}
+    found: dict[str, str] = {canonicalize_name(one.metadata["Name"]): one.version for one in installed}
     for name, pin in pins.items():
         if pin.is_wanted and name not in found:
             yield f"{name} {pin.version} is locked and not installed"
@@ -129,12 +129,12 @@ def compare_licences(installed: Iterable[Distribution], rules: dict[str, Any]) -
 
 def _terms(one: Distribution) -> str:
     told = one.metadata
-    if told.get("License-Expression"):
+    if "License-Expression" in told:
         return str(told["License-Expression"])
-    kinds = [
-        line.rpartition(" :: ")[2] for line in told.get_all("Classifier", []) if line.startswith("License ")
-    ]
-    return " AND ".join(kinds) or str(told.get("License") or "").strip().partition("\n")[0]
+    classifiers = told.get_all("Classifier") or []
+    kinds = [line.rpartition(" :: ")[2] for line in classifiers if line.startswith("License ")]
+    stated = str(told["License"]) if "License" in told else ""
+    return " AND ".join(kinds) or stated.strip().partition("\n")[0]
 
 
 def _is_allowed(terms: str, rules: dict[str, Any]) -> bool:

@@ -164,7 +164,7 @@ def _open_batch(rows: list[models.Model], field: str, result: Rotation) -> list[
 def _replace(column: Column, opened: list[tuple[models.Model, str]]) -> set[Any]:
     """Write a batch in one statement, but for rows that are locked or changed; return the keys of those written."""
     meta, quote = column.model._meta, connection.ops.quote_name
-    table, pk, value = (quote(name) for name in (meta.db_table, meta.pk.column, column.column))
+    table, pk, value = (quote(str(name)) for name in (meta.db_table, meta.pk.column, column.column))
     kind = meta.pk.rel_db_type(connection)
     statement = f"""
         WITH wanted AS (

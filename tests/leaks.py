@@ -73,7 +73,12 @@ def database_url(name: str = "") -> str:
 
 def dump_database(*options: str) -> bytes:
     """Return what `pg_dump` makes of the test's database: every row, in the scope that backups have."""
-    command = [postgres_program("pg_dump"), "--enable-row-security", *options, database_url()]
+    command: list[str | Path] = [
+        postgres_program("pg_dump"),
+        "--enable-row-security",
+        *options,
+        database_url(),
+    ]
     env = os.environ | {"PGOPTIONS": "-c app.scope=||backup"}
     return subprocess.run(command, check=True, capture_output=True, env=env).stdout
 

@@ -170,7 +170,7 @@ class Web:
 
     def post(self, path: str, **form: str) -> requests.Response:
         """Send a form."""
-        form |= {"csrfmiddlewaretoken": self.http.cookies.get("csrftoken", "")}
+        form |= {"csrfmiddlewaretoken": self.http.cookies.get("csrftoken") or ""}
         return self.http.post(self.url + path, data=form, allow_redirects=False, timeout=30)
 
     def log_in(self, user: User) -> None:

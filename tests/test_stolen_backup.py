@@ -9,6 +9,7 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from allauth.account.forms import default_token_generator
@@ -75,7 +76,7 @@ def stolen(secrets) -> Iterator[str]:
     with connection.cursor() as cursor:
         cursor.execute(f"CREATE DATABASE {STOLEN}")
     try:
-        command = [
+        command: list[str | Path] = [
             postgres_program("pg_restore"),
             "--no-owner",
             "--exit-on-error",
