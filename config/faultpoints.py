@@ -24,7 +24,6 @@ FAULT_POINTS = (
     "before point of no return",
     "after point of no return",
     "last chunk answered",
-    "before finish",
     "finished",
     "status answered",
     "before published",

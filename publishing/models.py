@@ -355,8 +355,11 @@ class Delivery(TenantModel):
     @property
     def age(self) -> timedelta:
         """How long a claimed row has been in its state, by the database's clock: this machine's may be wrong."""
-        now = self.read_at + timedelta(seconds=time.monotonic() - self.read_tick)
-        return max(now - self.state_changed_at, timedelta(0))
+        return max(self._database_now() - self.state_changed_at, timedelta(0))
+
+    def _database_now(self) -> datetime:
+        """The database's time, without asking it again since the claim."""
+        return self.read_at + timedelta(seconds=time.monotonic() - self.read_tick)
 
     def may_become(self, state: DeliveryState) -> bool:
         """Whether the graph has an edge from here to `state`."""
@@ -371,6 +374,8 @@ class Delivery(TenantModel):
         if not self.may_become(to):
             raise IllegalTransitionError(f"delivery {self.pk}: {self.state} -> {to}")
         self._write(state=to, state_changed_at=Now(), tries=0, **changes)
+        if hasattr(self, "read_at"):  # spares the question for `age`
+            self.state_changed_at = self._database_now()
 
     def record(self, **changes: Any) -> None:
         """Write `changes` without changing the state. Raises StaleTransitionError as `advance` does."""

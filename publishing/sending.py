@@ -75,16 +75,18 @@ def _send_from(delivery: Delivery, plan: ChunkPlan) -> str | None:
             if delivery.state != DeliveryState.UPLOADING:
                 return moved
             continue
-        is_last = chunk.last + 1 == plan.total_bytes
-        reached("last chunk answered" if is_last else "chunk answered")
+        if chunk.last + 1 == plan.total_bytes:
+            reached("last chunk answered")
+            break
+        reached("chunk answered")
         delivery.record(
             sent_bytes=chunk.last + 1,
             tries=0,
             claim_count=1,  # whatever happened before, this claim got on
             lease_until=Now() + settings.DELIVERY_LEASE,
         )
-        reached("before finish" if is_last else "chunk recorded")
-        if receipt.is_complete and delivery.sent_bytes < plan.total_bytes:
+        reached("chunk recorded")
+        if receipt.is_complete:
             raise ResponseError(f"Chunk {chunk.index} was answered as if it were the last one")
     finish(delivery)
     return None
@@ -96,6 +98,7 @@ def finish(delivery: Delivery) -> None:
         DeliveryState.PROCESSING,
         sent_bytes=delivery.total_bytes,
         poll_count=0,
+        claim_count=1,
         lease_until=Now() + settings.DELIVERY_LEASE,
     )
     reached("finished")
