@@ -26,6 +26,7 @@ from stack.supervisor import Program, StopRequested, Supervisor
 SANDBOX_KEY = "sbdemo0000000000"
 SANDBOX_SECRET = "sandbox-demo-secret"  # noqa: S105 - of our own local TikTok, the same everywhere
 CALLBACK = "/connections/tiktok/callback/"
+SIGN_IN_CALLBACK = "/accounts/tiktok/callback/"  # with TIKTOK_SIGN_IN=1
 WEBHOOK = "/webhooks/tiktok/"
 PULL = "/media/pull/"
 QUEUES = "default,uploads,polls"
@@ -155,7 +156,8 @@ class Demo:
         argv = [sys.executable, "-m", "sandbox", "--port", str(port), "--profile", "demo"]
         argv += ["--data-dir", str(self.data.folder("sandbox"))]
         argv += ["--client-key", SANDBOX_KEY, "--client-secret", SANDBOX_SECRET]
-        argv += ["--redirect-uri", self.url + CALLBACK, "--redirect-uri", local + CALLBACK]
+        for place in (self.url, local):
+            argv += ["--redirect-uri", place + CALLBACK, "--redirect-uri", place + SIGN_IN_CALLBACK]
         argv += ["--webhook-url", self.url + WEBHOOK, "--verified-prefix", self.url + PULL]
         self.env |= {
             "TIKTOK_CLIENT_KEY": SANDBOX_KEY,

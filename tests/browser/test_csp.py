@@ -17,13 +17,33 @@ from playwright.sync_api import Page, expect
 
 from stack.options import BASE_DIR
 from tests.browser.test_main_job import connect, publish_button, sign_up, take_sample
-from tests.stack.conftest import bare_env
+from tests.stack.conftest import bare_env, start_demo  # noqa: F401  # fixture
 
 pytestmark = [pytest.mark.browser, pytest.mark.enable_socket, pytest.mark.timeout(420)]
 
 LISTEN = """document.addEventListener("securitypolicyviolation", (event) =>
   window.tellViolation(`${location.pathname}: ${event.violatedDirective} held back ${event.blockedURI} ` +
     `(${event.sourceFile}:${event.lineNumber} ${event.sample})`));"""
+PUBLIC = ("/", "/accounts/login/", "/accounts/password/reset/", "/accounts/inactive/")
+INNER = (
+    "/posts/",
+    "/posts/new/",
+    "/posts/new/photos/",
+    "/posts/…/",
+    "/connections/",
+    "/notices/",
+    "/health/",
+    "/members/",
+    "/settings/",
+    "/settings/transfer/",
+    "/settings/delete/",
+    "/settings/data/",
+    "/audit/",
+    "/profile/",
+    "/profile/data/",
+    "/workspaces/",
+)
+ERRORS = {"/nothing-here/": 404, "/invitation/": 404, "/accounts/password/reset/key/x-y/": 200}
 PASSWORD = "demo-broadside"
 INSIDE = re.compile(r"/w/|/workspaces/")
 
@@ -109,7 +129,7 @@ def test_policy_holds_back_what_is_smuggled_in(demo, chromium):
 def test_no_page_of_the_product_breaks_the_policy(demo, listen, film_70mb):
     open_listening, found = listen
     page = open_listening()
-    for path in ("/", "/accounts/login/", "/accounts/password/reset/"):
+    for path in PUBLIC:
         page.goto(demo.url + path)
     slug = sign_up(page, demo, name="Policy", email="policy@example.com")
     connect(page, demo, slug)
@@ -123,8 +143,12 @@ def test_no_page_of_the_product_breaks_the_policy(demo, listen, film_70mb):
     page.get_by_label("Who can see this video").select_option(label="Everyone")
     publish_button(page).click()
     expect(page.locator(".badge", has_text="Published")).to_be_visible(timeout=40_000)
-    page.goto(f"{demo.url}/accounts/email/")
-    page.goto(f"{demo.url}/accounts/password/change/")
+    page.goto(f"{demo.url}/w/{slug}/members/")
+    page.get_by_label("E-mail address").fill("guest@example.com")
+    page.get_by_role("button", name="Send invitation").click()
+    expect(page.locator("main")).to_contain_text("Confirm your own e-mail address first")
+    for path in ("email/", "password/change/", "sessions/", "2fa/", "2fa/totp/activate/", "reauthenticate/"):
+        page.goto(f"{demo.url}/accounts/{path}")
     seen = walk(
         page,
         f"{demo.url}/profile/",
@@ -134,8 +158,22 @@ def test_no_page_of_the_product_breaks_the_policy(demo, listen, film_70mb):
 
     assert found == []
     kinds = " ".join(seen)
-    for part in ("/posts/new/", "/posts/…/", "/connections/", "/members/", "/profile/"):
-        assert part in kinds
+    for part in INNER:
+        assert f"/w/{slug}{part}" in seen or part in seen, f"{part} is in none of {kinds}"
+
+
+def test_no_error_page_breaks_the_policy(demo, chromium):
+    page = chromium.new_page()  # its console tells of the status, which is no mistake here
+    found: list[str] = []
+    page.expose_function("tellViolation", lambda line: found.append(line))
+    page.add_init_script(LISTEN)
+    for path, status in ERRORS.items():
+        answer = page.goto(demo.url + path)
+        assert answer is not None
+        assert answer.status == status, path
+    page.close()
+
+    assert found == []
 
 
 def test_admin_works_under_the_policy(demo, listen):
@@ -220,6 +258,37 @@ def test_second_step_and_passkey_work_under_the_policy(demo, listen):
         page.goto(f"{url}/accounts/2fa/{name}")
         confirm_or_key(page)
         page.get_by_role("button", name="Turn off").click() if name.startswith("totp") else remove_key(page)
+    assert found == []
+
+
+def test_signing_in_with_tiktok_works_under_the_policy(listen, start_demo, tmp_path):  # noqa: F811
+    mails = tmp_path / "mails"
+    demo = start_demo(TIKTOK_SIGN_IN="1", EMAIL_URL=f"filemail:///{mails}").wait_ready()
+    open_listening, found = listen
+    page = open_listening()
+
+    def by_tiktok() -> None:
+        page.goto(f"{demo.url}/accounts/login/")
+        page.get_by_role("button", name="Continue with TikTok").click()
+        page.wait_for_url(re.compile(r"/v2/auth/authorize/"))
+        page.get_by_text("Public creator", exact=True).click()
+        page.get_by_role("button", name="Allow").click()
+
+    by_tiktok()
+    page.wait_for_url(re.compile(r"/accounts/tiktok/signup/"))
+    page.get_by_label("E-mail address").fill("creator@example.com")
+    page.get_by_role("button", name="Create account").click()
+    expect(page.locator("main")).to_contain_text("Check your e-mail")
+    text = "".join(path.read_text() for path in mails.iterdir())
+    page.goto(re.findall(r"http\S+/confirm-email/\S+", text)[0])
+    page.get_by_role("button", name="Yes, confirm it").click()
+    by_tiktok()
+    page.wait_for_url(INSIDE)
+
+    page.goto(f"{demo.url}/accounts/sign-in-methods/")
+    expect(page.locator("main")).to_contain_text("Public creator")
+    page.get_by_role("button", name="Unlink Public creator").click()
+    expect(page.locator("main")).to_contain_text("Set a password first")
     assert found == []
 
 
