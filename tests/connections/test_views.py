@@ -10,7 +10,6 @@ from django.core.files.base import ContentFile
 from django.urls import reverse
 from django.utils import timezone
 
-from connections import urls
 from connections.models import ConnectionStatus, SocialConnection
 from tests.connections.conftest import (
     REVOKE_URL,
@@ -22,29 +21,6 @@ from tests.connections.conftest import (
 )
 
 pytestmark = pytest.mark.django_db
-
-# name, method, status for: nobody (not logged in), stranger, viewer, editor, owner
-DOORS = [
-    ("list", "get", 302, 404, 200, 200, 200),
-    ("connect", "post", 302, 404, 403, 403, 302),
-    ("connected", "get", 302, 404, 200, 200, 200),
-    ("avatar", "get", 302, 404, 200, 200, 200),
-    ("label", "get", 302, 404, 403, 403, 200),
-    ("label", "post", 302, 404, 403, 403, 302),
-    ("primary", "post", 302, 404, 403, 403, 302),
-    ("test", "post", 302, 404, 403, 403, 302),
-    ("refresh", "post", 302, 404, 403, 403, 302),
-    ("disconnect", "get", 302, 404, 403, 403, 200),
-    ("disconnect", "post", 302, 404, 403, 403, 302),
-    ("help", "get", 302, 200, 200, 200, 200),
-    ("callback", "get", 302, 400, 400, 400, 400),
-]
-PEOPLE = ["nobody", "mallory", "vic", "erin", "alice"]
-CELLS = [
-    pytest.param(name, method, person, status, id=f"{method} {name} by {person}")
-    for name, method, *statuses in DOORS
-    for person, status in zip(PEOPLE, statuses, strict=True)
-]
 
 
 def text(answer):
@@ -71,44 +47,6 @@ def row(acme, make_connection):
     )
     connection.avatar.save("x-abc.jpg", ContentFile(picture("JPEG")))
     return connection
-
-
-def test_every_address_has_a_row_in_the_table():
-    assert {pattern.name for pattern in urls.urlpatterns} == {name for name, *_ in DOORS}
-
-
-@pytest.mark.parametrize(("name", "method", "person", "status"), CELLS)
-def test_doors_open_for_the_right_people(
-    request, client, row, account, alice, mallory, name, method, person, status
-):
-    account.post(REVOKE_URL, json={})
-    if person != "nobody":
-        client.force_login(request.getfixturevalue(person))
-
-    answer = getattr(client, method)(address(name, pk=row.pk))
-
-    assert answer.status_code == status
-    assert (person == "nobody") == answer.headers.get("Location", "").startswith("/accounts/login/")
-
-
-@pytest.mark.parametrize(
-    ("name", "method"), [(name, method) for name, method, *_ in DOORS if name not in {"help", "callback"}]
-)
-def test_another_workspaces_connection_is_not_found_through_ones_own(
-    client, row, account, mallory, name, method
-):
-    client.force_login(mallory)
-    own = {"list": 200, "connect": 302}
-
-    answer = getattr(client, method)(address(name, slug="rival", pk=row.pk))
-
-    assert answer.status_code == own.get(name, 404)
-    assert "Nora" not in text(answer)
-
-
-@pytest.mark.parametrize("name", ["connect", "primary", "test", "refresh"])
-def test_what_changes_something_is_not_done_by_a_link(browser, row, name):
-    assert browser.get(address(name, pk=row.pk)).status_code == 405
 
 
 def test_an_empty_workspace_is_told_what_to_do(acme, browser):
