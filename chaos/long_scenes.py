@@ -44,7 +44,7 @@ def upload_outlives_its_token(stack: Stack) -> list[Result]:
         slow = {"endpoint": "upload", "creator": handle_of(connection), "chunk_index": index}
         stack.tiktok.fault(slow, {"delay": CHUNK_S})
     small, large = make_video(workspace, SMALL_BYTES), make_video(workspace, LARGE_BYTES)
-    patient = {"TIKTOK_READ_TIMEOUT": "60", "DELIVERY_LEASE_SECONDS": "30"}
+    patient = {"TIKTOK_READ_TIMEOUT": "60", "DELIVERY_LEASE_SECONDS": "90"}
     with stack.worker(threads=4, **patient), stack.worker(threads=4, **patient), stack.beat():
         first = make_delivery(connection, large)
         labels = {first.pk: "upload longer than a token's life"}
