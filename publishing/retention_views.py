@@ -29,7 +29,7 @@ class RetentionForm(forms.Form):
         min_value=1,
         max_value=retention.MAX_DAYS,
         label="Days after publishing",
-        help_text="Counted from the end of the last post of the video.",
+        help_text="To delete them. Counted from the end of the last post of the video.",
     )
 
     def clean(self) -> dict[str, Any]:
