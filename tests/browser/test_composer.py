@@ -46,6 +46,23 @@ def publish_button(page):
     return page.locator("[data-publish]")
 
 
+def test_a_file_beyond_the_workspaces_room_is_refused_before_it_is_sent(composer):
+    composer.evaluate(
+        "document.querySelector('[data-composer]').dataset.roomBytes = 100;"
+        "document.querySelector('[data-composer]').dataset.noRoom = 'This workspace is full.'"
+    )
+    sent = []
+    composer.on("request", lambda request: sent.append(request.method))
+
+    composer.locator("#id_video").set_input_files(
+        {"name": "clip.mp4", "mimeType": "video/mp4", "buffer": film()}
+    )
+
+    expect(composer.get_by_text("This workspace is full.")).to_be_visible()
+    expect(composer.locator("#id_video")).to_have_value("")
+    assert "POST" not in sent
+
+
 def test_a_disclosure_must_be_completed_before_publishing(composer):
     expect(composer.get_by_text(OWN_LABEL)).to_be_hidden()
     expect(composer.get_by_label("Your brand")).to_be_hidden()
