@@ -3,7 +3,6 @@
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 
-from accounts.mfa_views import remove_key
 from config import health
 from config.favicon import favicon
 
@@ -14,8 +13,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("admin/", admin.site.urls),
     path("webhooks/", include("connections.webhook_urls")),
     path("accounts/", include("allauth.account.urls")),
-    path("accounts/2fa/webauthn/keys/<int:pk>/remove/", remove_key, name="mfa_remove_webauthn"),
-    path("accounts/2fa/", include("allauth.mfa.urls")),
+    path("accounts/2fa/", include("accounts.mfa_urls")),
     path("accounts/sessions/", include("allauth.usersessions.urls")),
     path("accounts/", include("connections.sign_in.urls")),
     path("", include("accounts.urls")),
