@@ -125,7 +125,7 @@ def method_unlinked(request: HttpRequest, socialaccount: SocialAccount, **_: Any
 def _record_link(
     action: str, request: HttpRequest, user: User, account: SocialAccount, **details: str
 ) -> None:
-    # Not the account's name there: no entry can be changed when this person is gone.
+    """The platform is kept, and not the name that the person has there: it would outlive them."""
     audit.record_for_person(
         action, user=user, actor=user, request=request, method=account.provider, **details
     )

@@ -9,7 +9,7 @@ from allauth.socialaccount.providers.base import Provider, ProviderAccount
 NAME = "tiktok"
 
 
-class Account(ProviderAccount):  # type: ignore[misc]
+class Account(ProviderAccount):
     """What people read of an account that they sign in with."""
 
     def to_str(self) -> str:

@@ -88,7 +88,7 @@ def give_address(browser, email="nora@example.com", name="Nora"):
 
 
 def open_link_in_mail(browser) -> None:
-    path = urlsplit(re.findall(r"http\S+", mail.outbox[-1].body)[0]).path
+    path = urlsplit(re.findall(r"http\S+", str(mail.outbox[-1].body))[0]).path
     browser.post(path)
 
 
