@@ -237,9 +237,10 @@ def _act_on(media: Media, verdict: Verdict) -> None:
     names = [str(file.name) for file in (media.file, getattr(media, "poster", None)) if file]
     transaction.on_commit(lambda: _delete_files(names))
     open_ones = _deliveries_of(media).open()
-    if not open_ones.exists():
+    failing = open_ones.filter(state__in=[DeliveryState.SCHEDULED, DeliveryState.PREPARING])
+    if not failing.exists():  # these tell by themselves
         _tell(media)
-    _wake(open_ones.filter(state__in=[DeliveryState.SCHEDULED, DeliveryState.PREPARING]))
+    _wake(failing)
     for delivery in open_ones.filter(state=DeliveryState.UPLOADING):
         _cancel(delivery)
 

@@ -14,14 +14,17 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.utils import timezone
 
 from accounts.models import AuditEvent, Notice
+from config.doctor.findings import Level
+from config.doctor.parts import check_scanner
 from connections.providers import provider_for
+from connections.providers.base import PublishMode
 from publishing import engine, photos, scan_counts, scanning, tasks, videos
 from publishing.models import Delivery, Photo, Video
 from publishing.presentation import describe
 from publishing.receiving import receive_stream
 from publishing.refusals import VideoRefusedError
 from publishing.scannable import ScanProblem, ScanState
-from publishing.services import cancel_delivery
+from publishing.services import cancel_delivery, create_photo_post
 from publishing.states import DeliveryState
 from tests.publishing.clamav import MARK, drain, pretender
 from tests.publishing.films import film
@@ -354,6 +357,56 @@ def test_with_allow_an_unscanned_post_goes_out(unscanned, tiktok, settings):
     assert drive(unscanned).state == DeliveryState.PUBLISHED
 
 
+@pytest.mark.parametrize(
+    ("state", "becomes"),
+    [
+        (DeliveryState.UPLOADING, DeliveryState.CANCELED),
+        (DeliveryState.PUBLISHED, DeliveryState.PUBLISHED),
+    ],
+)
+def test_with_allow_malware_found_later_stops_what_can_be_stopped_and_is_told(
+    acme, erin, make_delivery, settings, stopped_clamd, state, becomes
+):
+    settings.CLAMAV_WHEN_DOWN = "allow"
+    video = store_film(acme, bad_film(), erin)
+    delivery = make_delivery(acme, video=video, state=state)
+    stopped_clamd.start()
+    make_due()
+
+    scanning.scan_waiting()
+
+    assert Delivery.objects.get(pk=delivery.pk).state == becomes
+    assert Video.objects.get().is_infected
+    assert Notice.objects.get(user=erin).title == "Deleted: clip.mp4"
+
+
+def test_photos_of_which_one_turns_out_infected_are_not_posted(
+    acme, erin, make_connection, pulls, stopped_clamd, django_capture_on_commit_callbacks
+):
+    good, bad = store_picture(acme, picture()), store_picture(acme, picture() + MARK)
+    post = create_photo_post(
+        workspace=acme,
+        user=erin,
+        photos=[good, bad],
+        connection=make_connection(acme),
+        title="two",
+        caption="",
+        mode=PublishMode.DIRECT,
+        options=PUBLIC,
+    )
+    delivery = post.deliveries.get()
+    assert engine.advance_delivery(delivery.pk) == "waits"
+    stopped_clamd.start()
+    make_due(Photo)
+
+    with django_capture_on_commit_callbacks(execute=False):
+        scanning.scan_waiting()
+    done = drive(delivery)
+
+    assert (done.state, done.reason_code) == (DeliveryState.FAILED, "infected")
+    assert "one.jpg" in done.reason_message
+
+
 def test_switching_the_scanner_off_lets_go_what_waited(unscanned, tiktok, settings):
     engine.advance_delivery(unscanned.pk)
     settings.CLAMAV_URL = ""
@@ -432,3 +485,31 @@ def test_metrics_count_scans_by_outcome(client, acme, settings, stopped_clamd):
     assert 'broadside_scans_total{outcome="down"} 1.0' in text
     assert "broadside_scans_waiting 1.0" in text
     assert "broadside_scanner_up 1.0" in text
+
+
+# --- The doctor -------------------------------------------------------------------------------------------------------
+
+
+def test_the_doctor_names_the_running_scanner(clamd):
+    (finding,) = check_scanner()
+
+    assert finding.level is Level.FINE
+    assert f"127.0.0.1:{clamd.port}" in finding.text
+    assert "ClamAV " in finding.text
+
+
+@pytest.mark.parametrize(
+    ("when_down", "levels"),
+    [("hold", [Level.BROKEN]), ("allow", [Level.NOTE, Level.NOTE])],
+)
+def test_the_doctor_tells_what_a_silent_scanner_means(stopped_clamd, settings, when_down, levels):
+    settings.CLAMAV_WHEN_DOWN = when_down
+
+    assert [finding.level for finding in check_scanner()] == levels
+
+
+@pytest.mark.parametrize(("url", "level"), [("", Level.FINE), ("clamd://127.0.0.1:3310/x", Level.BROKEN)])
+def test_the_doctor_reads_the_setting(settings, url, level):
+    settings.CLAMAV_URL = url
+
+    assert [finding.level for finding in check_scanner()] == [level]
