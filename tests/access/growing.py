@@ -7,7 +7,7 @@ from datetime import timedelta
 from django.utils import timezone
 
 from accounts import audit
-from accounts.models import Invitation, Role
+from accounts.models import Invitation, Role, WorkspaceExport
 from connections.models import ConnectionStatus, SocialConnection
 from publishing.models import Attempt, Post
 from publishing.states import DeliveryState, HoldReason
@@ -23,6 +23,7 @@ def grow(side: Side) -> None:
     make_photo(side, "more")
     for state in DeliveryState:
         _send(side, state)
+    WorkspaceExport.objects.create(workspace=side.workspace, requested_by=side.owner)
     audit.record("workspace.renamed", workspace=side.workspace, actor=side.owner, was="one", now="another")
 
 

@@ -136,6 +136,20 @@ def test_every_key_has_a_maker(world):
         assert all(address(visit, route) for _ in keys)
 
 
+@pytest.mark.parametrize(("entry", "method"), cases(OF_WORKSPACE))
+def test_workspace_does_not_exist_for_strangers(world, acme, entry, method):
+    visit = world.visit(STRANGER)
+    prepare(visit, entry, method)
+    path = address(visit, ROUTES[entry.path])
+    before = fingerprint()
+
+    answer = knock(visit, path, method)
+
+    assert answer.status_code == 404
+    assert tells_of(acme, answer) == []
+    assert fingerprint() == before
+
+
 @pytest.mark.parametrize("headers", [{}, SCRIPT], ids=["page", "script"])
 @pytest.mark.parametrize(("entry", "method"), cases(KEYED))
 def test_foreign_key_in_the_path_is_not_found(world, acme, entry, method, headers):
