@@ -245,6 +245,8 @@ class Site(http.server.ThreadingHTTPServer):
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
+    server: Site
+
     def do_GET(self) -> None:
         self.server.hosts.append(self.headers["Host"])
         status, headers, body = self.server.answers.get(self.path, (404, {}, b""))
