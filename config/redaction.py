@@ -34,7 +34,12 @@ _RULES: list[tuple[re.Pattern[str], str]] = [
     (re.compile(rf"([?&](?:code|state)=){_VALUE}"), rf"\1{BLOT}"),
     # Links that are as good as a password: invitations, resets, confirmations, addresses that TikTok fetches from
     (
-        re.compile(rf"(/(?:invitation|password/reset/key|confirm-email|media/pull)/)(?!\[redacted){_VALUE}"),
+        re.compile(rf"(\b(?:invitation|password/reset/key|confirm-email|media/pull)/)(?!\[redacted){_VALUE}"),
+        rf"\1{BLOT}",
+    ),
+    # The same as arguments of a view, as Python prints them
+    (
+        re.compile(r"([\"'](?:token|key|code|state)[\"']\s*:\s*[\"'])(?![a-z_]+[\"'])[^\"'\s\[]{16,}"),
         rf"\1{BLOT}",
     ),
     (

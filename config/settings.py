@@ -463,6 +463,9 @@ LOGGING: dict[str, Any] = {
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO")},
     "loggers": {
+        # Django's own handlers, for DEBUG and for `runserver`, write past the formatter that blots out secrets.
+        "django": {"handlers": []},
+        "django.server": {"handlers": [], "propagate": True},
         # Each of these writes a line for every task, several a second, and knows nothing of deliveries.
         "celery.app.trace": {"level": "WARNING"},
         "celery.beat": {"level": "WARNING"},

@@ -47,8 +47,12 @@ class Secrets:
         return sum(known.startswith(f"{name} ") for known in self.known)
 
     def found_in(self, text: str) -> list[str]:
-        """Return the names of the secrets that `text` holds a piece of."""
-        found = [name for name, secret in self.known.items() if _middle(secret) in text]
+        """Return which secrets `text` holds a piece of, and what stands around it."""
+        found = []
+        for name, secret in self.known.items():
+            before, hit, after = text.partition(_middle(secret))
+            if hit:
+                found.append(f"{name}: …{before[-80:]}{hit}{after[:20]}…")
         return found + [f"something like a token: {one[:8]}…" for one in TOKEN_FORM.findall(text)]
 
 

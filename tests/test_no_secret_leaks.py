@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import subprocess
 import sys
+import uuid
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,7 +22,7 @@ import requests
 from django.apps import apps
 from django.conf import settings as django_settings
 from django.contrib import admin
-from django.core import mail
+from django.core import mail, signing
 from django.db import connection as database
 from django.test import Client
 from django.urls import NoReverseMatch, reverse
@@ -63,6 +64,8 @@ def env(process_env, tiktok):  # noqa: F811
         "TIKTOK_API_URL": tiktok.url,
         "TIKTOK_AUTHORIZE_URL": f"{tiktok.url}/v2/auth/authorize/",
         "TIKTOK_REDIRECT_URI": REDIRECT_URI,
+        "TIKTOK_SIGN_IN": "1",
+        "BASE_URL": REDIRECT_URI.partition("/connections/")[0],
         "METRICS_TOKEN": METRICS_TOKEN,
         "LOG_LEVEL": "DEBUG",
     }
@@ -227,6 +230,27 @@ def _connect(web: Web, tiktok, secrets: Secrets) -> requests.Response:  # noqa: 
     return web.get("/connections/tiktok/callback/", **back)
 
 
+def _sign_in(web: Web, tiktok, secrets: Secrets) -> requests.Response:  # noqa: F811
+    web.get("/accounts/login/")
+    query = dict(parse_qsl(urlsplit(web.post("/accounts/tiktok/login/").headers["Location"]).query))
+    secrets.learn("sign-in state", query["state"])
+    back = tiktok.consent(query, "demo.quiet")
+    secrets.learn("oauth code", back["code"])
+    web.get("/accounts/tiktok/callback/", **back)
+    secrets.learn("session", web.http.cookies[django_settings.SESSION_COOKIE_NAME])
+    return web.get("/accounts/tiktok/signup/")
+
+
+def _fetch_what_is_not_wanted(web: Web, secrets: Secrets) -> int:
+    """The address of a file whose post is not being fetched: signed by us, and so not to be told in a log.
+
+    Returns the status. (The page itself tells the asker's own address with DEBUG on.)
+    """
+    token = signing.dumps([str(uuid.uuid4()), str(uuid.uuid4()), "moment"], salt="publishing.pull")
+    secrets.learn("pull token", token)
+    return web.get(f"/media/pull/{token}/file.mp4").status_code
+
+
 def _exported(owner: Membership) -> Iterator[tuple[str, str]]:
     """What people take away: the archives of a person's and a workspace's data."""
     exports.request_person_export(user=owner.user)
@@ -293,15 +317,22 @@ def test_no_secret_of_a_person_or_a_connect_is_to_be_found_anywhere(
         pages["400"] = web.get("/connections/tiktok/callback/", state="of-nobody", code="of-nothing")
         pages["403"] = requests.post(f"{web.url}/accounts/login/", data={"password": PASSWORD}, timeout=30)
         pages["404"] = web.get("/w/rival/members/")
+        assert _fetch_what_is_not_wanted(web, secrets) == 404
         pages["audit.csv"] = web.post("/w/acme/audit/export/")
         assert pages["audit.csv"].text.count("\n") > 3
         monitor = {"Authorization": f"Bearer {METRICS_TOKEN}"}
         pages["metrics"] = requests.get(f"{web.url}/metrics", headers=monitor, timeout=30)
         assert pages["metrics"].status_code == 200
+        visitor = Web(web.url)
+        pages["sign-up"] = _sign_in(visitor, tiktok, secrets)
+        assert pages["sign-up"].status_code == 200
+        own = [one.http.cookies[settings.SESSION_COOKIE_NAME] for one in (web, visitor)]
     _learn_all(secrets)
     texts = {name: f"{answer.headers} {answer.text}" for name, answer in pages.items()}
-    own = web.http.cookies[settings.SESSION_COOKIE_NAME]
-    texts = {name: text.replace(own, "the reader's own") for name, text in texts.items()}
+    texts = {
+        name: text.replace(own[0], "the reader's own").replace(own[1], "the visitor's own")
+        for name, text in texts.items()
+    }
     texts |= dict(_exported(Membership.objects.select_related("user", "workspace").get(user=carol)))
     operator = User.objects.create_superuser("operator@example.com", "a long enough pass phrase")
     browser.force_login(operator)
@@ -318,7 +349,7 @@ def test_no_secret_of_a_person_or_a_connect_is_to_be_found_anywhere(
     others = [one for one in mail.outbox if not any(link in one.body for link in links)]
     texts["e-mails"] = "\n".join(f"{one.to} {one.subject} {one.body}" for one in others)
 
-    kinds = {"session": 4, "oauth code": 2, "pkce verifier": 2, "access token": 2, "recovery code": 10}
+    kinds = {"session": 5, "oauth code": 3, "pkce verifier": 2, "access token": 2, "recovery code": 10}
     assert {kind: secrets.count(kind) for kind in kinds} == kinds
     assert texts["logs"].count("Traceback") >= 2
     assert "violates check constraint" in texts["logs"]

@@ -36,6 +36,13 @@ def test_token_is_blotted_out_wherever_it_stands(secret):
         ("PUT https://upload.us.tiktokapis.com/video/abc123 failed", "abc123"),
         ("http://127.0.0.1:8787/upload/s3cretpath?x=1", "s3cretpath"),
         ("/video/?upload_id=67&upload_token=Xza123 timed out", "Xza123"),
+        ("Internal Server Error: /invitation/Xz-12_ab/", "Xz-12_ab"),
+        ("Not Found: /media/pull/WyJhIl0:1x:s1gn/file.mp4", "s1gn"),
+        ("{'path': 'media/pull/WyJhIl0:1x:s1gn/file.mp4'}", "s1gn"),
+        ("kwargs={'token': 'WyJhIl0:1xyz:s1gn-0', 'name': 'file.mp4'}", "s1gn"),
+        ("{'uidb36': '3', 'key': 'd8ae9a-cafe0123456789abcdef'}", "cafe"),
+        ("/accounts/password/reset/key/3-d8ae9a-cafe/", "cafe"),
+        ("/callback/?state=0p4que&x=1", "0p4que"),
         ("postgres://broadside:hunter22@db/broadside", "hunter22"),
         ("redis://:hunter22@cache:6379/0", "hunter22"),
     ],
@@ -50,6 +57,7 @@ def test_secret_in_its_setting_is_blotted_out(text, secret):
     [
         "delivery 0199 refused code=rate_limit_exceeded log_id=202407",
         "delivery 0199 refused code=spam_risk_too_many_posts",
+        "{'code': 'spam_risk_too_many_posts', 'state': 'processing'}",
         "exit code=-15",
         "HTTP code=404, tried 3 times",
         "GET https://open.tiktokapis.com/v2/post/publish/status/fetch/ 200",
@@ -97,3 +105,20 @@ def test_settings_send_every_log_line_through_the_redaction(settings):
             settings.LOGGING["formatters"][handler["formatter"]]["()"]
             == "config.redaction.RedactingFormatter"
         )
+
+
+def test_no_logger_writes_past_the_formatter():
+    """Django's own configuration gives its loggers handlers that do not redact."""
+    loggers = [logging.getLogger(name) for name in (None, *logging.root.manager.loggerDict)]
+    ours = [one for one in loggers if (one.name or "root").split(".")[0] in {"django", "root", "celery"}]
+    handlers = [
+        (one.name, handler)
+        for one in ours
+        for handler in one.handlers
+        if type(handler) is logging.StreamHandler
+    ]
+
+    assert "django" in logging.root.manager.loggerDict
+    assert handlers
+    assert [name for name, one in handlers if not isinstance(one.formatter, RedactingFormatter)] == []
+    assert logging.getLogger("django.server").propagate
