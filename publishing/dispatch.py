@@ -25,6 +25,12 @@ logger = logging.getLogger(__name__)
 RING_AGAIN = timedelta(seconds=15)
 """A rung row that nobody claimed is rung again after this: what a lost message costs."""
 
+TAKE_ANYWAY = timedelta(seconds=1)
+"""A rung row whose message is still on its way after this is taken by the next free hand, if it is its turn."""
+
+BOUNCED = timedelta(seconds=3)
+"""A row whose message met full slots is rung again after this; sooner, and full workers do nothing but refuse."""
+
 MAX_RUNG = 32
 """Rows rung but not yet claimed, at most, of each kind of work: a full queue in the broker would undo the fairness."""
 
@@ -71,18 +77,23 @@ class Ring:
 
 def pick_due(states: frozenset[DeliveryState]) -> list[Ring]:
     """Note due rows in `states` as rung, up to MAX_RUNG unclaimed ones, and return them in the order of their turns."""
-    return _pick(states, most=MAX_RUNG, counts_rung=True)
+    return _pick(states, most=MAX_RUNG, again=RING_AGAIN, counts_rung=True)
 
 
 def pick_next(states: frozenset[DeliveryState]) -> Ring | None:
     """Note the one due row in `states` whose turn it is as rung, and return it; for a worker with a hand free."""
-    return next(iter(_pick(states, most=1, counts_rung=False)), None)
+    return next(iter(_pick(states, most=1, again=TAKE_ANYWAY, counts_rung=False)), None)
+
+
+def ring_later(delivery_id: uuid.UUID) -> None:
+    """Let a row that no slot was free for be rung again, in a while."""
+    Delivery.objects.filter(pk=delivery_id).update(rung_at=Now() - (RING_AGAIN - BOUNCED))
 
 
 @system_scope(System.DISPATCH)
-def _pick(states: frozenset[DeliveryState], *, most: int, counts_rung: bool) -> list[Ring]:
+def _pick(states: frozenset[DeliveryState], *, most: int, again: timedelta, counts_rung: bool) -> list[Ring]:
     values: dict[str, int | float | list[str]] = {
-        "again": RING_AGAIN.total_seconds(),
+        "again": again.total_seconds(),
         "states": [state.value for state in states],
         "most": most,
         "counted": int(counts_rung),

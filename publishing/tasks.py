@@ -42,9 +42,11 @@ def dispatch_deliveries(**_: Any) -> int:
 @shared_task
 def upload_delivery(*, delivery_id: str, **_: Any) -> str:
     """Take one delivery as far as it goes, if this process has a slot free for an upload."""
-    slot = None if leaving.stopping.is_set() else _slots.take(uuid.UUID(delivery_id))
-    if slot is None:
+    if leaving.stopping.is_set():
         return _ring_again(delivery_id)
+    slot = _slots.take(uuid.UUID(delivery_id))
+    if slot is None:
+        return _ring_later(delivery_id)
     try:
         outcome = engine.advance_delivery(uuid.UUID(delivery_id))
         while _slots.is_open(slot) and _advance_next(dispatch.UPLOAD_STATES):
@@ -98,6 +100,12 @@ def _advance_next(states: frozenset[DeliveryState]) -> bool:
 def _ring_again(delivery_id: str) -> str:
     Delivery.objects.filter(pk=delivery_id).update(rung_at=None)
     return "not now"
+
+
+@system_scope(System.CLAIM)
+def _ring_later(delivery_id: str) -> str:
+    dispatch.ring_later(uuid.UUID(delivery_id))
+    return "no slot free"
 
 
 @worker_shutting_down.connect

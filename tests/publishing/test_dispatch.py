@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 import pytest
 from celery.beat import Scheduler
 from django.db import connection as database
+from django.db.models import F
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
@@ -84,6 +85,27 @@ def test_pick_next_serves_the_workspace_with_less_under_way(acme, rival, make_de
 
     assert Delivery.objects.get(pk=first.delivery_id).workspace == acme
     assert second.delivery_id == late.pk
+
+
+def test_a_row_whose_message_is_slow_is_taken_by_the_next_free_hand(acme, make_delivery):
+    delivery = make_delivery(acme)
+    dispatch.pick_due(dispatch.UPLOAD_STATES)
+    assert dispatch.pick_next(dispatch.UPLOAD_STATES) is None
+
+    _age_rings(dispatch.TAKE_ANYWAY.total_seconds() + 0.1)
+
+    assert dispatch.pick_next(dispatch.UPLOAD_STATES).delivery_id == delivery.pk
+
+
+def test_a_row_that_met_full_slots_is_left_alone_for_a_moment_and_then_rung_again(acme, make_delivery):
+    delivery = make_delivery(acme)
+    dispatch.pick_due(dispatch.UPLOAD_STATES)
+    dispatch.ring_later(delivery.pk)
+    assert dispatch.pick_due(dispatch.UPLOAD_STATES) == []
+
+    Delivery.objects.update(rung_at=F("rung_at") - dispatch.BOUNCED)
+
+    assert [ring.delivery_id for ring in dispatch.pick_due(dispatch.UPLOAD_STATES)] == [delivery.pk]
 
 
 @pytest.fixture

@@ -5,9 +5,10 @@ from __future__ import annotations
 import uuid
 
 import pytest
+from django.utils import timezone
 
 from accounts.scopes import System, system_scope
-from publishing import engine, leaving, tasks
+from publishing import dispatch, engine, leaving, tasks
 from publishing.models import Delivery
 from publishing.slots import Slots
 from publishing.states import DeliveryState
@@ -113,6 +114,16 @@ def test_a_slot_kept_free_for_others_is_given_back_after_one_delivery(due, advan
     assert not slots.is_open(slots.take(rows[1].pk))
     for slot in held:
         slot.release()
+
+
+def test_an_upload_without_a_slot_is_not_rung_again_at_once(due, advanced, slots, monkeypatch):
+    [row, *_] = due(DeliveryState.SCHEDULED)
+    monkeypatch.setattr(slots, "take", lambda _: None)
+
+    assert tasks.upload_delivery(delivery_id=str(row.pk)) == "no slot free"
+
+    assert advanced == []
+    assert Delivery.objects.get(pk=row.pk).rung_at > timezone.now() - dispatch.RING_AGAIN
 
 
 def test_polls_make_way_after_a_while(due, advanced, monkeypatch):
