@@ -214,7 +214,7 @@ def _arm(stack: Stack, cell: Cell, handle: str) -> None:
 def _run_outage(stack: Stack) -> list[Result]:
     """Stop one delivery at each step, cut all connections there, and refuse new ones for a while."""
     proxy = stack.proxy
-    assert proxy is not None  # noqa: S101
+    assert proxy is not None  # noqa: S101 - for the type checker
     kit = make_workspace_with_videos()
     labels, rules = dict[uuid.UUID, str](), list[str]()
     cells_here = [Cell(step, "connection refused") for step in STEPS]

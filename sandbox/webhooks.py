@@ -41,7 +41,7 @@ def emit(world: World, client_key: str, event: str, open_id: str, content: dict[
     for _ in range(2 if settings.webhook_duplicate else 1):
         delay = settings.webhook_delay_seconds
         if settings.webhook_shuffle:
-            delay += random.uniform(0, SHUFFLE_SECONDS)  # noqa: S311
+            delay += random.uniform(0, SHUFFLE_SECONDS)  # noqa: S311 - not a secret
         due = world.now() + delay / settings.webhook_speed
         text = json.dumps(body, separators=(",", ":"))
         hook = Hook(secrets.token_hex(8), client_key, app.webhook_url, event, text, world.now(), due)
