@@ -208,6 +208,12 @@ def test_the_check_finds_a_table_whose_rule_was_taken_away(table, change):
     assert unprotected_tables() == [table]
 
 
+def test_the_check_lets_the_migration_through_that_brings_the_rule():
+    write("ALTER TABLE publishing_post DISABLE ROW LEVEL SECURITY")
+    write("DELETE FROM django_migrations WHERE app = 'publishing' AND name = '0005_row_security'")
+    assert run_checks(databases=["default"]) == []
+
+
 def test_a_model_with_a_workspace_is_a_tenant_table():
     assert {"publishing_delivery", "social_connections", "accounts_workspace", "webhook_events"} <= set(
         TABLES
