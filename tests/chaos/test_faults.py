@@ -1,4 +1,4 @@
-"""The fault matrix, every seventh cell of it. `make chaos` runs it whole."""
+"""The fault matrix, every seventh cell of it, as `make chaos SHORT=1` plays it too. `make chaos` runs it whole."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from chaos.matrix import FAULTS, PULLS, STEPS, cells, run_matrix
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.stack, pytest.mark.timeout(150)]
 
 
+@pytest.mark.exhaustive
 def test_faults_end_in_one_post_or_the_truth(stack):
     results = run_matrix(stack, short=True)
 
