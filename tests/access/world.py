@@ -241,9 +241,9 @@ def _invite(side: Side) -> None:
 
 
 def _connect(side: Side) -> None:
+    side.spare_connection = make_connection(side, "spare")  # the older one, and not the primary
     side.connection = make_connection(side, "main", is_primary=True)
     side.connection.avatar.save(f"{side.slug}.jpg", ContentFile(picture()))
-    side.spare_connection = make_connection(side, "spare")
 
 
 def make_connection(side: Side, word: str, **fields: Any) -> SocialConnection:
