@@ -305,6 +305,7 @@ def test_a_refresh_is_leased_for_longer_than_it_can_take_and_ends_within_a_deliv
 
     def look(request: Any) -> tuple[int, dict[str, str], str]:
         until = SocialConnection.objects.values_list("refresh_lease_until", flat=True).get(pk=row.pk)
+        assert until is not None
         leases.append(until - timezone.now())
         return 200, {}, json.dumps(new_pair(row))
 

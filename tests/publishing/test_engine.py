@@ -266,7 +266,7 @@ SOON, LATER, NEVER = timedelta(seconds=8), timedelta(hours=1), None
 def is_about(moment: datetime | None, wait: timedelta | None) -> bool:
     """Whether `moment` comes after `wait`, as far as jitter and a slow machine allow."""
     if moment is None or wait is None:
-        return moment is wait
+        return moment is None and wait is None
     return abs(moment - timezone.now() - wait) < wait * 0.9
 
 

@@ -59,8 +59,9 @@ def browser(client, alice):
 def has_source(delivery: Delivery) -> bool:
     """Whether the row and the storage agree that the file is there. AssertionError if they do not."""
     video = Video.objects.get(posts=delivery.post_id)
-    name = delivery.post.video.file.name
-    is_stored = default_storage.exists(name)
+    known = delivery.post.video
+    assert known is not None
+    is_stored = default_storage.exists(str(known.file.name))
     assert is_stored == bool(video.file) == (video.source_removed_at is None)
     return is_stored
 

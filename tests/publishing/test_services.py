@@ -208,7 +208,10 @@ def test_mark_as_posted_ends_an_unconfirmed_post(acme, make_delivery, alice):
 
     delivery.refresh_from_db()
     assert delivery.state == DeliveryState.PUBLISHED
-    assert delivery.attempts.get(outcome="marked as posted").detail == {"by": alice.email, "by_id": str(alice.pk)}
+    assert delivery.attempts.get(outcome="marked as posted").detail == {
+        "by": alice.email,
+        "by_id": str(alice.pk),
+    }
 
 
 @pytest.mark.parametrize(
