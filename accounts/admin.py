@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from allauth.account.decorators import secure_admin_login
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.forms import AdminUserCreationForm
 from django.db.models import Count, QuerySet
@@ -14,6 +14,8 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from accounts import removal
+from accounts.account_removal import AccountRemovalError, start_removal
 from accounts.models import AuditEvent, Invitation, Membership, User, Workspace
 
 admin.site.site_header = "Broadside"
@@ -60,6 +62,22 @@ class UserAdmin(DjangoUserAdmin):
     )
     add_fieldsets = ((None, {"fields": ("email", "name", "usable_password", "password1", "password2")}),)
     inlines = (MembershipInline,)
+    actions: ClassVar[list[str]] = ["delete_accounts"]
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """By the action alone: deleting the row would leave the person's files and log entries behind."""
+        return False
+
+    @admin.action(description="Delete the accounts, at once and for good", permissions=["change"])
+    def delete_accounts(self, request: HttpRequest, people: QuerySet[User]) -> None:
+        """Do what the people themselves can do in their profile."""
+        for person in people.order_by("pk"):
+            try:
+                start_removal(user=person)
+            except AccountRemovalError as error:
+                self.message_user(request, f"{person.email}: {error}", messages.ERROR)
+            else:
+                self.message_user(request, f"The account of {person.email} is being deleted.")
 
     @admin.display(description="Password")
     def password_link(self, user: User) -> SafeString:
@@ -79,6 +97,25 @@ class WorkspaceAdmin(admin.ModelAdmin):
     ordering = ("name",)
     readonly_fields = ("id", "created_at", "delete_after", "deletion_requested_by", "removal_started_at")
     inlines = (MembershipInline,)
+    actions: ClassVar[list[str]] = ["request_deletion", "restore"]
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """By the action alone: deleting the row would leave files behind, and the platform's permissions in force."""
+        return False
+
+    @admin.action(description="Delete in two weeks, restorable until then", permissions=["change"])
+    def request_deletion(self, request: HttpRequest, workspaces: QuerySet[Workspace]) -> None:
+        """Do what the owners themselves can do in the settings."""
+        operator = cast(User, request.user)
+        count = sum(removal.request_deletion_by_operator(one, operator=operator) for one in workspaces)
+        self.message_user(request, f"{count} to be deleted in {removal.GRACE.days} days.")
+
+    @admin.action(description="Restore what is to be deleted", permissions=["change"])
+    def restore(self, request: HttpRequest, workspaces: QuerySet[Workspace]) -> None:
+        """Take it back where the removal has not begun."""
+        operator = cast(User, request.user)
+        count = sum(removal.restore_by_operator(one, operator=operator) for one in workspaces)
+        self.message_user(request, f"{count} restored.")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Workspace]:
         """Count the members with the list, not row by row."""

@@ -32,28 +32,54 @@ def request_deletion(*, actor: Membership) -> Workspace:
     """
     with transaction.atomic():
         workspace = _locked(actor)
-        if workspace.delete_after is None:
-            workspace.delete_after = timezone.now() + GRACE
-            workspace.deletion_requested_by = actor.user
-            workspace.save(update_fields=["delete_after", "deletion_requested_by"])
-            audit.record(
-                "workspace.deletion_requested",
-                workspace=workspace,
-                actor=actor.user,
-                delete_after=workspace.delete_after.isoformat(timespec="seconds"),
-            )
+        _request(workspace, by=actor.user)
     return workspace
+
+
+def request_deletion_by_operator(workspace: Workspace, *, operator: User) -> bool:
+    """The same for an operator in the admin; return whether this call did it."""
+    with transaction.atomic():
+        locked = Workspace.objects.select_for_update().get(pk=workspace.pk)
+        return _request(locked, by=operator)
+
+
+def restore_by_operator(workspace: Workspace, *, operator: User) -> bool:
+    """Take the wish back for an operator; return whether this call did it. Too late once the removal has begun."""
+    with transaction.atomic():
+        locked = Workspace.objects.select_for_update().get(pk=workspace.pk)
+        return locked.removal_started_at is None and _take_back(locked, by=operator)
+
+
+def _request(workspace: Workspace, *, by: User) -> bool:
+    if workspace.delete_after is not None:
+        return False
+    workspace.delete_after = timezone.now() + GRACE
+    workspace.deletion_requested_by = by
+    workspace.save(update_fields=["delete_after", "deletion_requested_by"])
+    audit.record(
+        "workspace.deletion_requested",
+        workspace=workspace,
+        actor=by,
+        delete_after=workspace.delete_after.isoformat(timespec="seconds"),
+    )
+    return True
+
+
+def _take_back(workspace: Workspace, *, by: User) -> bool:
+    if workspace.delete_after is None:
+        return False
+    workspace.delete_after = None
+    workspace.deletion_requested_by = None
+    workspace.save(update_fields=["delete_after", "deletion_requested_by"])
+    audit.record("workspace.restored", workspace=workspace, actor=by)
+    return True
 
 
 def restore(*, actor: Membership) -> Workspace:
     """Take the wish back. Raises RemovalError if the actor is no owner any more, or the removal has begun."""
     with transaction.atomic():
         workspace = _locked(actor)
-        if workspace.delete_after is not None:
-            workspace.delete_after = None
-            workspace.deletion_requested_by = None
-            workspace.save(update_fields=["delete_after", "deletion_requested_by"])
-            audit.record("workspace.restored", workspace=workspace, actor=actor.user)
+        _take_back(workspace, by=actor.user)
     return workspace
 
 

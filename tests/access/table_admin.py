@@ -86,8 +86,8 @@ ADDS, CHANGES, DELETES = "adds", "changes", "deletes"
 ALL = {ADDS, CHANGES, DELETES}
 MODELS: dict[str, set[str]] = {
     "auth/group": ALL,
-    "accounts/user": ALL,
-    "accounts/workspace": ALL,
+    "accounts/user": {ADDS, CHANGES},
+    "accounts/workspace": {ADDS, CHANGES},
     "accounts/auditevent": set(),
     "accounts/invitation": set(),
     "connections/socialconnection": {CHANGES},
