@@ -62,7 +62,7 @@ class UserAdmin(DjangoUserAdmin):
     )
     add_fieldsets = ((None, {"fields": ("email", "name", "usable_password", "password1", "password2")}),)
     inlines = (MembershipInline,)
-    actions: ClassVar[list[str]] = ["delete_accounts"]
+    actions = ["delete_accounts"]
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """By the action alone: deleting the row would leave the person's files and log entries behind."""
@@ -97,7 +97,7 @@ class WorkspaceAdmin(admin.ModelAdmin):
     ordering = ("name",)
     readonly_fields = ("id", "created_at", "delete_after", "deletion_requested_by", "removal_started_at")
     inlines = (MembershipInline,)
-    actions: ClassVar[list[str]] = ["request_deletion", "restore"]
+    actions = ["request_deletion", "restore"]
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """By the action alone: deleting the row would leave files behind, and the platform's permissions in force."""

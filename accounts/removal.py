@@ -11,7 +11,7 @@ from django.dispatch import Signal
 from django.utils import timezone
 
 from accounts import admin_log, audit, exports
-from accounts.models import AuditEvent, Membership, Workspace, WorkspaceExport
+from accounts.models import AuditEvent, Membership, User, Workspace, WorkspaceExport
 from accounts.permissions import Permission
 from accounts.scopes import System, system_scope, workspace_scope
 from accounts.signals import workspace_disconnecting, workspace_emptying, workspace_stopping

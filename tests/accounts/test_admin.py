@@ -122,7 +122,7 @@ def test_workspace_whose_removal_has_begun_is_not_brought_back(admin_client, acm
     assert "0 restored." in run_action(admin_client, "workspace", "restore", acme).text
 
 
-def test_operator_deletes_an_account_as_its_person_would(admin_client, vic, acme):
+def test_operator_deletes_an_account_as_its_person_would(admin_client, alice, vic, acme):
     answer = run_action(admin_client, "user", "delete_accounts", vic)
     assert "The account of vic@example.com is being deleted." in answer.text
     vic.refresh_from_db()
