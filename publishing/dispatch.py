@@ -98,7 +98,7 @@ def _pick(states: frozenset[DeliveryState], *, most: int, again: timedelta, coun
         "most": most,
         "counted": int(counts_rung),
     }
-    with transaction.atomic(), database.cursor() as cursor:
+    with database.cursor() as cursor:  # one statement, which needs no transaction around it
         cursor.execute(_PICK, values)
         in_turn = sorted(cursor.fetchall())  # what an UPDATE returns has no order
     return [Ring(delivery_id=pk, state=DeliveryState(state)) for _, _, pk, state in in_turn]

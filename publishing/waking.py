@@ -6,6 +6,7 @@ from django.db import transaction
 from django.db.models.functions import Now
 
 from accounts.scopes import workspace_scope
+from connections.providers.base import PublishMode
 from publishing import ending
 from publishing.attempts import note
 from publishing.dispatch import ring_on_commit
@@ -29,9 +30,15 @@ def look_again(*, provider: str, publish_id: str) -> int:
         with workspace_scope(delivery.workspace_id):
             if delivery.state == _S.HELD and delivery.hold_reason == HoldReason.UNCONFIRMED:
                 _ask_after_all(delivery)
-            elif delivery.state in LOOKED_AT:
+            elif delivery.state in LOOKED_AT and not _is_settled(delivery):
                 _wake(delivery)
     return len(found)
+
+
+def _is_settled(delivery: Delivery) -> bool:
+    """Whether the platform has nothing left to say: the one post of a job is out, and its id is known."""
+    is_one_post = delivery.mode == PublishMode.DIRECT
+    return is_one_post and delivery.state == _S.PUBLISHED and bool(delivery.platform_post_ids)
 
 
 def _wake(delivery: Delivery) -> None:
