@@ -150,9 +150,7 @@ def test_look_again_yields_to_a_person_who_decided_in_between(asleep, alice, mon
     [("direct", ["7123"], False), ("direct", [], True), ("inbox", ["7123"], True)],
     ids=["one post with its id", "a post without an id", "a draft, which may be posted again"],
 )
-def test_a_published_post_is_looked_at_only_while_there_is_something_to_learn(
-    asleep, rings, mode, ids, is_asked
-):
+def test_a_published_post_is_looked_at_only_while_there_is_something_to_learn(asleep, mode, ids, is_asked):
     delivery = asleep(DeliveryState.PUBLISHED, wake_at=None, mode=mode, platform_post_ids=ids)
 
     assert tell() == 1
