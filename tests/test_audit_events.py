@@ -19,6 +19,7 @@ from allauth.account.models import EmailAddress
 from allauth.mfa.totp.internal.auth import format_hotp_value, hotp_value
 from allauth.socialaccount.models import SocialAccount
 from allauth.usersessions.models import UserSession
+from django.contrib.auth.models import Group
 from django.core import mail
 from django.core.management import call_command
 from django.test import Client
@@ -422,8 +423,8 @@ def act_in_admin(w: World) -> None:
 
 
 def delete_in_admin(w: World) -> None:
-    gone = User.objects.create_user("gone@example.com")
-    in_admin(w, f"accounts/user/{gone.pk}/delete/", post="yes")
+    gone = Group.objects.create(name="gone")
+    in_admin(w, f"auth/group/{gone.pk}/delete/", post="yes")
 
 
 # --- The table --------------------------------------------------------------------------------------------------------
