@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -263,8 +264,8 @@ def test_errors_and_states_are_read_from_their_indexes(acme, make_delivery):
     assert "attempt_went_wrong" in plans[0]
     assert "attempt_went_wrong" in plans[1]
     assert "delivery_by_state" in plans[2]
-    # Of two indexes that fit one workspace, the statistics of an almost empty table may prefer either.
-    assert "delivery_by_state" in plans[3] or "delivery_newest_first" in plans[3]
+    # Several indexes begin with a workspace; which one is taken depends on the statistics of an almost empty table.
+    assert re.search(r"Index Cond: .*\bworkspace_id = ", plans[3]), plans[3]
 
 
 # --- Pages ------------------------------------------------------------------------------------------------------------
