@@ -56,16 +56,29 @@ def parse_range(header: str, total_bytes: int) -> ByteRange | None:
     match = _RANGE.match(header.strip())
     if match is None or match.group(0) == "bytes=-":
         return None
-    first, last = match.groups()
-    if not first:  # the last so many bytes
-        wanted = min(int(last), total_bytes)
-        if wanted == 0:
+    first, last = (_at_most(total_bytes, digits) for digits in match.groups())
+    if first is None:  # the last so many bytes
+        if not last:
             raise UnsatisfiableRangeError
-        return ByteRange(total_bytes - wanted, total_bytes - 1)
-    if int(first) >= total_bytes:
+        return ByteRange(total_bytes - last, total_bytes - 1)
+    if first >= total_bytes:
         raise UnsatisfiableRangeError
-    end = min(int(last), total_bytes - 1) if last else total_bytes - 1
-    return ByteRange(int(first), end) if end >= int(first) else None
+    end = total_bytes - 1 if last is None else min(last, total_bytes - 1)
+    return ByteRange(first, end) if end >= first else None
+
+
+def _at_most(total_bytes: int, digits: str) -> int | None:
+    """The number, no larger than `total_bytes`: one of thousands of digits is none that Python would convert."""
+    if not digits:
+        return None
+    return min(int(digits), total_bytes) if len(digits) <= 19 else total_bytes
+
+
+def _wanted(request: HttpRequest, file: StoredFile) -> ByteRange | None:
+    """The part asked for: only a GET asks for one, and not if it knows another version (If-Range)."""
+    if request.method != "GET" or request.headers.get("If-Range") not in {None, file.etag}:
+        return None
+    return parse_range(request.headers.get("Range", ""), file.total_bytes)
 
 
 def serve_file(request: HttpRequest, file: StoredFile, *, file_name: str, cache: str) -> HttpResponseBase:
@@ -78,12 +91,10 @@ def serve_file(request: HttpRequest, file: StoredFile, *, file_name: str, cache:
     if not (file.name and file.storage.exists(file.name)):
         raise Http404("The file is gone from the storage")
     try:
-        wanted = parse_range(request.headers.get("Range", ""), file.total_bytes)
+        wanted = _wanted(request, file)
     except UnsatisfiableRangeError:
         unsatisfied = {"Content-Range": f"bytes */{file.total_bytes}"}
         return HttpResponse(status=416, headers={**headers, **unsatisfied})
-    if request.headers.get("If-Range") not in {None, file.etag}:
-        wanted = None
     part = wanted or ByteRange(0, file.total_bytes - 1)
     told = {"Accept-Ranges": "bytes", "Content-Length": str(part.size), "ETag": file.etag, **headers}
     if wanted is not None:

@@ -38,6 +38,8 @@ def body(answer):
         ("bytes=990-5000", ByteRange(990, 999)),
         ("bytes=-10", ByteRange(990, 999)),
         ("bytes=-5000", ByteRange(0, 999)),
+        pytest.param("bytes=990-" + "9" * 5000, ByteRange(990, 999), id="an endless end"),
+        pytest.param("bytes=-" + "9" * 5000, ByteRange(0, 999), id="an endless length"),
         ("bytes=5-2", None),
         ("bytes=-", None),
         ("bytes=0-1,5-6", None),
@@ -50,7 +52,15 @@ def test_parse_range(header, found):
     assert parse_range(header, 1000) == found
 
 
-@pytest.mark.parametrize("header", ["bytes=1000-", "bytes=5000-6000", "bytes=-0"])
+@pytest.mark.parametrize(
+    "header",
+    [
+        "bytes=1000-",
+        "bytes=5000-6000",
+        "bytes=-0",
+        pytest.param("bytes=" + "9" * 5000 + "-", id="an endless start"),
+    ],
+)
 def test_parse_range_refuses_what_lies_outside(header):
     with pytest.raises(UnsatisfiableRangeError):
         parse_range(header, 1000)
@@ -94,10 +104,19 @@ def test_a_part_of_another_version_becomes_the_whole(viewer, video):
     assert (len(body(same)), len(body(other))) == (10, 2560)
 
 
-def test_head_tells_the_length_and_sends_nothing(viewer, video):
-    answer = viewer.head(url_of(video))
+def test_a_part_that_another_version_had_becomes_the_whole_and_no_refusal(viewer, video):
+    answer = viewer.get(url_of(video), headers={"Range": "bytes=9000-", "If-Range": '"else"'})
 
+    assert (answer.status_code, body(answer)) == (200, CONTENT)
+
+
+@pytest.mark.parametrize("headers", [{}, {"Range": "bytes=0-9"}, {"Range": "bytes=9000-"}])
+def test_head_tells_the_length_of_the_whole_and_sends_nothing(viewer, video, headers):
+    answer = viewer.head(url_of(video), headers=headers)
+
+    assert answer.status_code == 200
     assert answer["Content-Length"] == "2560"
+    assert "Content-Range" not in answer
     assert body(answer) == b""
 
 
