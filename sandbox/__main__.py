@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import socket
 import sys
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,9 @@ def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(prog="python -m sandbox", description="A local stand-in for TikTok.")
     p.add_argument("--host", default="127.0.0.1", help="address to listen on")
     p.add_argument("--port", type=int, default=int(env("SANDBOX_PORT", "8787")))
+    p.add_argument(
+        "--fd", type=int, help="number of an open, listening socket to use instead of --host and --port"
+    )
     p.add_argument("--data-dir", type=Path, default=Path(env("SANDBOX_DATA_DIR", ".data/sandbox")))
     p.add_argument(
         "--base-url", default=env("SANDBOX_BASE_URL", ""), help="how clients reach us; default: as they did"
@@ -58,10 +62,16 @@ def main() -> int:
         sys.stderr.write(f"sandbox: {error}\n")
         return 2
     world.base_url = options.base_url.rstrip("/")
-    address = options.base_url or f"http://{options.host}:{options.port}"
+    try:
+        listening = None if options.fd is None else socket.socket(fileno=options.fd)
+    except OSError:
+        sys.stderr.write(f"sandbox: --fd {options.fd} is not an open socket\n")
+        return 2
+    host, port = listening.getsockname()[:2] if listening else (options.host, options.port)
+    address = options.base_url or f"http://{host}:{port}"
     sys.stdout.write(f"sandbox on {address} (profile {options.profile})\n")
     sys.stdout.flush()
-    return 0 if serve(Sandbox(world), host=options.host, port=options.port) else 1
+    return 0 if serve(Sandbox(world), host=host, port=port, listening=listening) else 1
 
 
 def env_list(name: str) -> list[str]:

@@ -53,8 +53,8 @@ class Server(uvicorn.Server):
         self.should_exit = True
 
 
-def serve(app: ASGIApp, *, host: str, port: int) -> bool:
-    """Serve until told to end; False if the port could not be taken."""
+def serve(app: ASGIApp, *, host: str, port: int, listening: socket.socket | None = None) -> bool:
+    """Serve until told to end, on `listening` if given; False if the port could not be taken."""
     config = uvicorn.Config(
         app,
         host=host,
@@ -70,5 +70,5 @@ def serve(app: ASGIApp, *, host: str, port: int) -> bool:
         timeout_graceful_shutdown=GRACE_SECONDS,  # type: ignore[arg-type]  # a float does
     )
     server = Server(config)
-    server.run()
+    server.run(sockets=[listening] if listening else None)
     return server.started

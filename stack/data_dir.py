@@ -18,7 +18,13 @@ class DataDir:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._make()
-        self._descriptor = os.open(path / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            self._descriptor = os.open(path / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise StackError(
+                f"The data folder {path} cannot be written: {error.strerror}. "
+                "Choose another place: make demo DATA_DIR=…"
+            ) from None
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -71,4 +77,7 @@ class DataDir:
             if not self.path.is_dir():
                 raise StackError(f"DATA_DIR is {self.path}, which is not a folder.") from None
         except OSError as error:
-            raise StackError(f"The data folder {self.path} cannot be made: {error.strerror}.") from None
+            raise StackError(
+                f"The data folder {self.path} cannot be made: {error.strerror}. "
+                "Choose another place: make demo DATA_DIR=…"
+            ) from None

@@ -42,14 +42,15 @@ def run_demo(console: Console | None = None) -> int:
     options = Options.read()
     try:
         web_socket = options.web_socket()
+        sandbox_socket = options.sandbox_socket() if options.needs_sandbox else None
         data = DataDir(options.data_dir)
     except StackError as error:
         print(error, file=sys.stderr)  # noqa: T201
         return 1
-    data.describe(f"process {os.getpid()}, http://{LOOPBACK}:{web_socket.getsockname()[1]}")
+    data.describe(f"process {os.getpid()}, {_url(web_socket)}")
     try:
         with Supervisor(console, data.folder("logs")) as supervisor:
-            Demo(options, data, supervisor, web_socket).bring_up()
+            Demo(options, data, supervisor, web_socket, sandbox_socket).bring_up()
             supervisor.run_until_stopped()
     except StopRequested:
         pass
@@ -67,14 +68,20 @@ class Demo:
     """The order in which things start, and the environment that each gets."""
 
     def __init__(
-        self, options: Options, data: DataDir, supervisor: Supervisor, web_socket: socket.socket
+        self,
+        options: Options,
+        data: DataDir,
+        supervisor: Supervisor,
+        web_socket: socket.socket,
+        sandbox_socket: socket.socket | None,
     ) -> None:
         self.options = options
         self.data = data
         self.supervisor = supervisor
         self.console = supervisor.console
         self.web_socket = web_socket
-        self.url = f"http://{LOOPBACK}:{web_socket.getsockname()[1]}"
+        self.sandbox_socket = sandbox_socket
+        self.url = _url(web_socket)
         self.secrets, self.is_new = keys.load_or_make(data.path)
         self.env = options.env | self._base_environment()
         self.sandbox_url = ""
@@ -83,8 +90,8 @@ class Demo:
         """Start everything and print the addresses. Raises StackError with the cause, StopRequested."""
         self.console.say("Starting Postgres and Redis …")
         self._start_servers()
-        if self.options.needs_sandbox:
-            self._start_sandbox()
+        if self.sandbox_socket is not None:
+            self._start_sandbox(self.sandbox_socket)
         self._publish_environment()
         self.console.say("Preparing the database …")
         self._manage(migrate=["--no-input", "-v0"], collectstatic=["--no-input", "-v0"])
@@ -149,11 +156,11 @@ class Demo:
                 self.console.say("No database was found in this data folder; starting with an empty one.")
             cluster.initialize()
 
-    def _start_sandbox(self) -> None:
-        port = self.options.sandbox_port()
-        self.sandbox_url = f"http://{LOOPBACK}:{port}"
+    def _start_sandbox(self, listening: socket.socket) -> None:
+        self.sandbox_url = _url(listening)
         local = self.url.replace(LOOPBACK, "localhost")
-        argv = [sys.executable, "-m", "sandbox", "--port", str(port), "--profile", "demo"]
+        handle = listening.fileno()
+        argv = [sys.executable, "-m", "sandbox", "--fd", str(handle), "--profile", "demo"]
         argv += ["--data-dir", str(self.data.folder("sandbox"))]
         argv += ["--client-key", SANDBOX_KEY, "--client-secret", SANDBOX_SECRET]
         for place in (self.url, local):
@@ -168,9 +175,7 @@ class Demo:
             "TIKTOK_PULL_URL_PREFIX": self.url + PULL,  # for photos, which cannot be sent
             "TIKTOK_PULL_VIDEOS": "0",
         }
-        self.supervisor.start(
-            Program("sandbox", argv, self.env, _answers(self.sandbox_url + "/"), cwd=BASE_DIR)
-        )
+        self._start("sandbox", argv, _answers(self.sandbox_url + "/"), pass_fds=[handle])
 
     # --- the product --------------------------------------------------------------------------------------------------
 
@@ -196,7 +201,8 @@ class Demo:
 
     def _manage(self, **commands: list[str]) -> dict[str, str]:
         argvs = {name: [sys.executable, "manage.py", name, *words] for name, words in commands.items()}
-        return self.supervisor.run(argvs, env=self.env, cwd=BASE_DIR)
+        quiet = self.env | {"LOG_LEVEL": "WARNING"}  # what they print is shown
+        return self.supervisor.run(argvs, env=quiet, cwd=BASE_DIR)
 
     def _start_product(self) -> None:
         celery = [sys.executable, "-m", "celery", "-A", "config"]
@@ -250,6 +256,10 @@ class Demo:
         say()
         say("Ctrl-C stops everything. `make reset` clears the data.")
         say(f"ready {self.url}")
+
+
+def _url(listening: socket.socket) -> str:
+    return f"http://{LOOPBACK}:{listening.getsockname()[1]}"
 
 
 def _answers(url: str) -> Callable[[], bool]:

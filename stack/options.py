@@ -10,7 +10,7 @@ from pathlib import Path
 import environ
 
 from stack import StackError
-from stack.ports import is_free, listen
+from stack.ports import listen
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 WEB_PORT = 8000
@@ -55,24 +55,21 @@ class Options:
         return int(text)
 
     def web_socket(self) -> socket.socket:
-        """The listening socket of the pages: on PORT, or on the first free port from 8000."""
-        asked = self.port("PORT")
-        for port in [asked] if asked else range(WEB_PORT, WEB_PORT + PORTS_TRIED):
+        """The listening socket of the pages: on PORT, or on the first free port from 8000. Raises StackError."""
+        return self._socket("PORT", WEB_PORT)
+
+    def sandbox_socket(self) -> socket.socket:
+        """The local TikTok's: on SANDBOX_PORT, or on the first free port from 8787. Raises StackError."""
+        return self._socket("SANDBOX_PORT", SANDBOX_PORT)
+
+    def _socket(self, name: str, first: int) -> socket.socket:
+        """Choosing and taking are one step, so that two demos that start at once never choose the same port."""
+        asked = self.port(name)
+        for port in [asked] if asked else range(first, first + PORTS_TRIED):
             try:
                 return listen(port)
             except OSError as error:
                 reason = error.strerror
         if asked:
-            raise StackError(f"Port {asked}, asked for by PORT, cannot be used: {reason}. Choose another.")
-        raise StackError(f"No free port from {WEB_PORT} on. Choose one: make demo PORT=…")
-
-    def sandbox_port(self) -> int:
-        """The local TikTok's port: SANDBOX_PORT, or the first free one from 8787."""
-        asked = self.port("SANDBOX_PORT")
-        candidates = [asked] if asked else range(SANDBOX_PORT, SANDBOX_PORT + PORTS_TRIED)
-        for port in candidates:
-            if is_free(port):
-                return port
-        if asked:
-            raise StackError(f"Port {asked}, asked for by SANDBOX_PORT, is taken. Choose another.")
-        raise StackError(f"No free port from {SANDBOX_PORT} on. Choose one: make demo SANDBOX_PORT=…")
+            raise StackError(f"Port {asked}, asked for by {name}, cannot be used: {reason}. Choose another.")
+        raise StackError(f"No free port from {first} on. Choose one: make demo {name}=…")

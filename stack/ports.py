@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import socket
+import sys
 
 from stack import StackError
 
@@ -33,12 +34,38 @@ def is_free(port: int) -> bool:
 
 
 def hidden_port() -> int:
-    """A free port for a service that nobody types by hand.
+    """A free port for a service that nobody types by hand, kept for it until this process ends.
 
     It lies below 32768, where Linux begins to take the ports of outgoing connections, so that none gets it meanwhile.
     """
     for _ in range(200):
         port = random.randint(20_000, 32_000)  # noqa: S311 - not a secret
-        if is_free(port):
-            return port
+        try:
+            _keep(port)
+        except OSError:
+            continue
+        return port
     raise StackError("No free port was found between 20000 and 32000.")
+
+
+_kept: list[socket.socket] = []
+
+
+def _keep(port: int) -> None:
+    """Bind `port` and never listen on it. Raises OSError when it is taken, or kept by another process.
+
+    Only SO_REUSEADDR, which servers set and we do not until we have it, lets a socket bind beside one that does not
+    listen. So the server that the port is for gets it, and whoever looks for a port as we do does not.
+    Source: https://man7.org/linux/man-pages/man7/socket.7.html
+    """
+    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        sock.bind((LOOPBACK, port))
+    except OSError:
+        sock.close()
+        raise
+    if sys.platform == "linux":
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        _kept.append(sock)
+    else:  # where two sockets may not share an address, it is only looked for
+        sock.close()

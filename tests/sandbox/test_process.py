@@ -214,6 +214,30 @@ def test_taken_port_is_named(tmp_path):
     assert str(port) in done.stderr
 
 
+def test_it_serves_on_a_socket_that_its_starter_opened(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        argv = [sys.executable, "-m", "sandbox", "--fd", str(listening.fileno()), "--data-dir", str(tmp_path)]
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        with subprocess.Popen(
+            argv, cwd=ROOT, pass_fds=[listening.fileno()], stdout=subprocess.PIPE
+        ) as process:
+            said = process.stdout.readline().decode()
+            answer = requests.get(f"{url}/healthz", timeout=20)
+            process.terminate()
+
+    assert url in said
+    assert answer.status_code == 200
+    assert process.returncode == 0
+
+
+def test_number_that_is_no_socket_is_named(tmp_path):
+    argv = [sys.executable, "-m", "sandbox", "--fd", "99", "--data-dir", str(tmp_path)]
+
+    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=False, timeout=20)
+
+    assert (done.returncode, done.stderr) == (2, "sandbox: --fd 99 is not an open socket\n")
+
+
 def test_unknown_setting_on_the_command_line_is_named(tmp_path):
     command = [sys.executable, "-m", "sandbox", "--port", str(free_port()), "--data-dir", str(tmp_path)]
     done = subprocess.run(

@@ -1,20 +1,22 @@
 """The small parts of the runner."""
 
+import errno
 import io
 import os
 import shutil
 import stat
 import subprocess
+import sys
 
 import pytest
 
 from config import heartbeat
-from stack import StackError, demo, keys, options, places
+from stack import StackError, data_dir, demo, keys, options, places
 from stack.console import Console, Log
 from stack.data_dir import DataDir
 from stack.leash import Account, as_account
 from stack.options import Options
-from stack.ports import is_free, listen
+from stack.ports import hidden_port, is_free, listen
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root runs Postgres as another account")
 
@@ -34,8 +36,36 @@ def test_default_sandbox_port_that_is_taken_is_stepped_over(monkeypatch):
     with listen(0) as taken:
         port = taken.getsockname()[1]
         monkeypatch.setattr(options, "SANDBOX_PORT", port)
+        with Options({}).sandbox_socket() as found:
+            assert port < found.getsockname()[1] < port + options.PORTS_TRIED
 
-        assert Options({}).sandbox_port() > port
+
+@pytest.mark.parametrize("choose", [Options.web_socket, Options.sandbox_socket])
+def test_two_demos_that_choose_before_either_starts_get_different_ports(choose):
+    with choose(Options({})) as one, choose(Options({})) as other:
+        assert one.getsockname() != other.getsockname()
+
+
+def test_hidden_port_is_kept_from_other_processes_and_left_to_its_server():
+    port = hidden_port()
+    look = (
+        "import random, sys; random.randint = lambda *_: next(ports); ports = iter(map(int, sys.argv[1:]))\n"
+    )
+    look += "from stack.ports import hidden_port; print(hidden_port())"
+    other = hidden_port()
+    free = other + 1 if is_free(other + 1) else other + 2
+
+    found = subprocess.run(
+        [sys.executable, "-c", look, *map(str, (port, other, free))],
+        cwd=options.BASE_DIR,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+
+    assert int(found.stdout) == free
+    listen(port).close()
+    listen(port).close()  # a server that is started again
 
 
 def test_port_asked_for_is_used():
@@ -109,6 +139,19 @@ def test_data_folder_that_is_a_file_is_refused(tmp_path):
     (tmp_path / "data").touch()
 
     with pytest.raises(StackError, match="not a folder"):
+        DataDir(tmp_path / "data")
+
+
+@pytest.mark.parametrize(
+    ("place", "name", "how"), [(data_dir.Path, "mkdir", "made"), (data_dir.os, "open", "written")]
+)
+def test_data_folder_that_cannot_be_used_is_named_with_the_way_out(tmp_path, monkeypatch, place, name, how):
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(place, name, refuse)
+
+    with pytest.raises(StackError, match=f"cannot be {how}: Read-only file system.*make demo DATA_DIR="):
         DataDir(tmp_path / "data")
 
 
