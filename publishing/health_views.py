@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,7 +66,8 @@ def _answer(request: HttpRequest, whole: str, part: str, context: dict[str, Any]
 def _figures(workspace: Workspace | None) -> dict[str, Any]:
     services, queue = health.read_services(), health.measure_queue(workspace)
     held = health.count_held(workspace)
-    lost = list(health.lost_connections(workspace)[: health.LISTED])
+    lost = health.lost_connections(workspace)
+    listed = list(lost[: health.LISTED])
     return {
         "services": services,
         "queue": queue,
@@ -73,13 +75,13 @@ def _figures(workspace: Workspace | None) -> dict[str, Any]:
         "held": held.items(),
         "troubles": health.find_troubles(workspace),
         "errors": health.count_errors(workspace),
-        "lost": lost,
+        "lost": listed,
         "ending": health.ending_connections(workspace)[: health.LISTED],
         "findings": find_faults(
             services,
             queue,
-            unconfirmed=held[HoldReason.UNCONFIRMED],
-            lost=len(lost),
+            held=held,
+            lost=len(listed) if len(listed) < health.LISTED else lost.count(),
             unscanned=count_held(workspace),
         ),
         "poll_seconds": POLL_SECONDS,
@@ -87,28 +89,19 @@ def _figures(workspace: Workspace | None) -> dict[str, Any]:
 
 
 def find_faults(
-    services: health.Services, queue: health.Queue, *, unconfirmed: int, lost: int, unscanned: int = 0
+    services: health.Services,
+    queue: health.Queue,
+    *,
+    held: Mapping[HoldReason, int],
+    lost: int,
+    unscanned: int = 0,
 ) -> list[Finding]:
     """Say what is wrong, the worst first; an empty list means that all moves.
 
-    `lost` are connections to reconnect, `unscanned` files that the malware scanner has failed to judge.
+    `held` counts the deliveries that wait for a person by reason. `lost` are connections to reconnect, `unscanned`
+    files that the malware scanner has failed to judge.
     """
-    safe = "No post is lost: all go on by themselves as soon as it runs again."
-    found = []
-    if not services.redis_is_up:
-        found.append(
-            Finding("danger", "The queue does not answer", f"An operator has to look at Redis. {safe}")
-        )
-    elif not services.fresh_workers:
-        found.append(Finding("danger", "No worker is running", f"An operator has to start one. {safe}"))
-    elif not services.dispatcher_is_fresh:
-        found.append(
-            Finding(
-                "danger",
-                "The dispatcher is silent",
-                f"Nothing looks for what is due: an operator has to look at the beat process. {safe}",
-            )
-        )
+    found = _service_faults(services)
     if queue.stuck_count:
         found.append(
             Finding(
@@ -117,14 +110,7 @@ def find_faults(
                 "The workers are too few for what is due, or one of them hangs.",
             )
         )
-    if unconfirmed:
-        found.append(
-            Finding(
-                "warning",
-                f"{_count(unconfirmed, 'post', 'posts')} may be published or not",
-                "Look at the profile: if it is there, mark it as posted; if not, send it again.",
-            )
-        )
+    found += _faults_of_held(held, lost=lost)
     if unscanned:
         words = _count(unscanned, "file waits", "files wait")
         found.append(
@@ -136,7 +122,48 @@ def find_faults(
         )
     if lost:
         words = _count(lost, "account needs", "accounts need")
-        found.append(Finding("warning", f"{words} reconnecting", "Posts to it wait until that is done."))
+        found.append(Finding("warning", f"{words} reconnecting", "Their posts wait until that is done."))
+    return found
+
+
+def _service_faults(services: health.Services) -> list[Finding]:
+    safe = "No post is lost: all go on by themselves as soon as it runs again."
+    if not services.redis_is_up:
+        return [Finding("danger", "The queue does not answer", f"An operator has to look at Redis. {safe}")]
+    if not services.fresh_workers:
+        return [Finding("danger", "No worker is running", f"An operator has to start one. {safe}")]
+    if not services.dispatcher_is_fresh:
+        return [
+            Finding(
+                "danger",
+                "The dispatcher is silent",
+                f"Nothing looks for what is due: an operator has to look at the beat process. {safe}",
+            )
+        ]
+    return []
+
+
+def _faults_of_held(held: Mapping[HoldReason, int], *, lost: int) -> list[Finding]:
+    """Posts that wait for a person. Those of accounts to reconnect are told of by their accounts, if there are such."""
+    unconfirmed, misconfigured = held[HoldReason.UNCONFIRMED], held[HoldReason.CONFIGURATION]
+    disconnected = 0 if lost else held[HoldReason.RECONNECT]
+    found = []
+    if unconfirmed:
+        found.append(
+            Finding(
+                "warning",
+                f"{_count(unconfirmed, 'post', 'posts')} may be published or not",
+                "Look at the profile: if it is there, mark it as posted; if not, send it again.",
+            )
+        )
+    if misconfigured:
+        words = _count(misconfigured, "post waits", "posts wait")
+        advice = "Each says below what has to be put right; then retry it."
+        found.append(Finding("warning", f"{words} for an operator", advice))
+    if disconnected:
+        words = _count(disconnected, "post waits", "posts wait")
+        advice = "Connect it again, and they go on by themselves; or cancel them."
+        found.append(Finding("warning", f"{words} for an account that was disconnected", advice))
     return found
 
 

@@ -18,7 +18,7 @@ from config import heartbeat
 from connections.models import ConnectionStatus
 from publishing import health
 from publishing.attempts import note, note_error, note_status
-from publishing.models import Attempt
+from publishing.models import Attempt, Delivery, Post, PostKind
 from publishing.states import DeliveryState, HoldReason
 from publishing.tasks import dispatch_deliveries
 
@@ -326,6 +326,64 @@ def test_page_leads_to_what_is_unconfirmed(browse, vic, acme, alive, make_delive
 
     assert "1 post may be published or not" in html
     assert f"/w/acme/posts/{delivery.post_id}/" in html
+
+
+@pytest.mark.parametrize(
+    ("texts", "name"),
+    [
+        ({"title": "Album of the day", "caption": "With words"}, "Album of the day"),
+        ({"caption": "With words"}, "With words"),
+        ({}, "Photos"),
+    ],
+)
+def test_page_names_a_post_of_photos_that_waits(
+    browse, vic, acme, alive, make_delivery, make_connection, texts, name
+):
+    post = Post.objects.create(workspace=acme, kind=PostKind.PHOTO, **texts)
+    Delivery.objects.create(
+        workspace=acme,
+        post=post,
+        connection=make_connection(acme),
+        state=DeliveryState.HELD,
+        hold_reason=HoldReason.UNCONFIRMED,
+    )
+
+    html = browse(vic).get("/w/acme/health/").content.decode()
+
+    assert f'href="/w/acme/posts/{post.pk}/">{name}</a>' in html
+
+
+@pytest.mark.parametrize(
+    ("reason", "words"),
+    [
+        (HoldReason.CONFIGURATION, "1 post waits for an operator"),
+        (HoldReason.RECONNECT, "1 post waits for an account that was disconnected"),
+    ],
+)
+def test_page_does_not_say_that_all_is_well_while_a_post_waits_for_somebody(
+    browse, vic, acme, alive, make_delivery, reason, words
+):
+    make_delivery(acme, state=DeliveryState.HELD, hold_reason=reason, wake_at=None)
+
+    html = browse(vic).get("/w/acme/health/").content.decode()
+
+    assert words in html
+    assert "All is well" not in html
+
+
+def test_page_counts_more_accounts_to_reconnect_than_it_lists(
+    browse, vic, acme, alive, make_connection, make_delivery, monkeypatch
+):
+    monkeypatch.setattr(health, "LISTED", 2)
+    lost = [make_connection(acme, status=ConnectionStatus.NEEDS_REAUTH) for _ in range(3)]
+    waiting = {"state": DeliveryState.HELD, "hold_reason": HoldReason.RECONNECT, "wake_at": None}
+    make_delivery(acme, connection=lost[0], **waiting)
+
+    html = browse(vic).get("/w/acme/health/").content.decode()
+
+    assert "3 accounts need reconnecting" in html
+    assert html.count("badge-needs_reauth") == 2
+    assert "was disconnected" not in html
 
 
 def test_page_tells_nothing_of_another_workspace_or_machine(browse, vic, rival, alive, make_delivery):
