@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Any
 
 from django.db import transaction
-from django.db.models.functions import Now
+from django.db.models.functions import Coalesce, Now
 
 from accounts import audit
 from accounts.models import User, Workspace
@@ -142,28 +142,38 @@ def _deliver(
 def retry_delivery(*, delivery: Delivery, user: User | None) -> None:
     """Start a failed, canceled or held delivery anew; one whose job is unconfirmed is thereby sent again.
 
-    Raises IllegalTransitionError from any other state, StaleTransitionError if it just changed, SourceRemovedError if
-    the video's file was deleted meanwhile.
+    One that is held for another reason while its job may become a post goes on with that job instead: nobody was asked
+    whether it is there already. Raises IllegalTransitionError from any other state, StaleTransitionError if it just
+    changed, SourceRemovedError if the video's file was deleted meanwhile.
     """
     with transaction.atomic():
         Delivery.objects.select_for_update().filter(
             pk=delivery.pk
         ).first()  # a removal of the file waits, or we do
         require_source(delivery.post)
-        delivery.advance(
-            DeliveryState.SCHEDULED,
-            **(ending.stopped() | {"wake_at": Now()}),
-            **_fresh(),
-        )
+        if _has_a_job_to_go_on_with(delivery):
+            _go_on(delivery)
+        else:
+            delivery.advance(
+                DeliveryState.SCHEDULED,
+                **(ending.stopped() | {"wake_at": Now()}),
+                **_fresh(),
+            )
         _note_person(delivery, "retried", "post.retried", user)
         ring_on_commit(delivery)
+
+
+def _has_a_job_to_go_on_with(delivery: Delivery) -> bool:
+    is_asked = delivery.hold_reason == HoldReason.UNCONFIRMED
+    return delivery.state == DeliveryState.HELD and not is_asked and delivery.may_be_posted
 
 
 def cancel_delivery(*, delivery: Delivery, user: User | None) -> CancelOutcome:
     """Stop a delivery if that is still possible, and say so truly if not.
 
     A free row is canceled at once. A row in a worker's hands gets the wish, which the worker honors before it lets the
-    last block go; that and the wish exclude each other in the database. Raises IllegalTransitionError at an end state.
+    last block go; that and the wish exclude each other in the database. One of which nobody knows whether it is posted
+    is canceled here alone, and says so. Raises IllegalTransitionError at an end state.
     """
     if not delivery.is_open:
         raise IllegalTransitionError(f"delivery {delivery.pk} is {delivery.state}")
@@ -176,10 +186,13 @@ def cancel_delivery(*, delivery: Delivery, user: User | None) -> CancelOutcome:
         if row.is_pulled and row.hold_reason != HoldReason.UNCONFIRMED:
             return _ask_to_cancel(row, user)
         if _is_leased(row):
-            Delivery.objects.filter(pk=row.pk).update(cancel_requested_at=Now())
+            # Awake too: a worker that meets a cap just now would else let the wish lie for an hour.
+            Delivery.objects.filter(pk=row.pk).update(cancel_requested_at=Now(), wake_at=Now())
             _note_person(row, "asked to cancel", "post.canceled", user)
             return CancelOutcome.STOPPING
         _note_person(row, "canceled", "post.canceled", user)
+        if row.hold_reason == HoldReason.UNCONFIRMED:  # it may be there, and is told so from `committed_at`
+            row.record(committed_at=Coalesce("committed_at", Now()))
         ending.cancel(row)
     delivery.refresh_from_db()
     return CancelOutcome.CANCELED
@@ -236,11 +249,7 @@ def resume_held(connection: SocialConnection) -> int:
     resumed = 0
     for delivery in held:
         try:
-            delivery.advance(
-                DeliveryState(delivery.held_from or DeliveryState.SCHEDULED),
-                **(ending.stopped() | {"wake_at": _resumed_wake(delivery)}),
-                **ending.unexplained(),
-            )
+            _go_on(delivery)
         except StaleTransitionError:
             continue
         note(delivery, "person", "resumed", message="The account was connected again")
@@ -267,6 +276,15 @@ def hold_open(connection: SocialConnection) -> int:
         told.add(creator_id)
         held += 1
     return held
+
+
+def _go_on(delivery: Delivery) -> None:
+    """Let a held delivery go on from where it was. Raises StaleTransitionError."""
+    delivery.advance(
+        DeliveryState(delivery.held_from or DeliveryState.SCHEDULED),
+        **(ending.stopped() | {"wake_at": _resumed_wake(delivery)}),
+        **ending.unexplained(),
+    )
 
 
 def _resumed_wake(delivery: Delivery) -> Any:

@@ -10,8 +10,9 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from connections.providers.base import PublishMode
-from publishing import engine, sending, services
+from publishing import engine, preparing, sending, services
 from publishing.models import Delivery, IllegalTransitionError, Post
+from publishing.presentation import describe
 from publishing.services import CancelOutcome
 from publishing.states import DeliveryState, HoldReason
 
@@ -263,3 +264,81 @@ def test_reconnecting_leaves_what_waits_for_a_decision(acme, make_delivery, make
 
     assert services.resume_held(connection) == 0
     assert Delivery.objects.get(pk=delivery.pk).state == DeliveryState.HELD
+
+
+@pytest.mark.parametrize("reason", [HoldReason.RECONNECT, HoldReason.CONFIGURATION])
+@pytest.mark.parametrize(
+    "way", [{"committed_at": timezone.now()}, {"pull_requested_at": timezone.now()}], ids=["sent", "pulled"]
+)
+def test_retry_of_a_post_held_while_it_may_be_posted_asks_for_its_job_and_sends_nothing(
+    acme, make_delivery, alice, reason, way
+):
+    delivery = make_delivery(
+        acme,
+        state=DeliveryState.HELD,
+        hold_reason=reason,
+        held_from=DeliveryState.PROCESSING,
+        publish_id="v_pub_file~v2-1.1",
+        wake_at=None,
+        **way,
+    )
+
+    services.retry_delivery(delivery=delivery, user=alice)
+
+    delivery = Delivery.objects.get(pk=delivery.pk)
+    assert (delivery.state, delivery.publish_id) == (DeliveryState.PROCESSING, "v_pub_file~v2-1.1")
+    assert delivery.may_be_posted
+    assert delivery.wake_at is not None
+
+
+def test_retry_after_the_operator_put_the_settings_right_leaves_one_post(
+    acme, alice, connect, make_delivery, tiktok
+):
+    delivery = make_delivery(acme, connection=connect(acme), options=PUBLIC)
+    tiktok.fault({"endpoint": "status"}, {"status": 401, "code": "access_token_invalid"})
+    tiktok.fault({"endpoint": "token"}, {"status": 401, "code": "invalid_client"})
+    engine.advance_delivery(delivery.pk)
+    held = Delivery.objects.select_related("post").get(pk=delivery.pk)
+    assert (held.state, held.hold_reason) == (DeliveryState.HELD, HoldReason.CONFIGURATION)
+
+    services.retry_delivery(delivery=held, user=alice)
+    engine.advance_delivery(delivery.pk)
+
+    assert Delivery.objects.get(pk=delivery.pk).state == DeliveryState.PUBLISHED
+    assert len(tiktok.posts()) == 1
+
+
+@pytest.mark.parametrize("way", ["sent", "pulled"])
+def test_cancel_of_a_post_that_may_be_there_is_not_told_as_never_posted(acme, make_delivery, alice, way):
+    asked_at = timezone.now() - timedelta(hours=1)
+    delivery = make_delivery(
+        acme,
+        state=DeliveryState.HELD,
+        hold_reason=HoldReason.UNCONFIRMED,
+        wake_at=None,
+        **({"committed_at": asked_at} if way == "sent" else {"pull_requested_at": asked_at}),
+    )
+
+    assert services.cancel_delivery(delivery=delivery, user=alice) is CancelOutcome.CANCELED
+
+    [sentence] = describe(Delivery.objects.get(pk=delivery.pk), now=timezone.now()).sentences
+    assert "it may be there" in sentence
+
+
+def test_a_cancel_is_not_kept_waiting_by_a_cap_that_the_worker_meets_meanwhile(
+    acme, alice, connect, make_delivery, tiktok, monkeypatch
+):
+    delivery = make_delivery(acme, connection=connect(acme), options=PUBLIC)
+    tiktok.fault({"endpoint": "creator_info"}, {"code": "spam_risk_too_many_posts"})
+    real = preparing.creator_info_for
+
+    def cancel_first(*args: object, **kwargs: object) -> object:
+        outcome = services.cancel_delivery(delivery=Delivery.objects.get(pk=delivery.pk), user=alice)
+        assert outcome is CancelOutcome.STOPPING
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(preparing, "creator_info_for", cancel_first)
+    assert engine.advance_delivery(delivery.pk) == "waits"
+
+    assert engine.advance_delivery(delivery.pk) == "canceled"
+    assert tiktok.posts() == []
