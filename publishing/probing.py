@@ -138,6 +138,7 @@ def _counted(media: InputContainer, stream: VideoStream, found: ProbedVideo) -> 
 def _with_poster(media: InputContainer, stream: VideoStream, found: ProbedVideo) -> ProbedVideo:
     if not 0 < found.width * found.height <= _MAX_DECODED_PIXELS:
         return found
+    stream.codec_context.thread_count = 1  # one picture is wanted; each thread would keep pictures of its own
     frame = _frame_near(media, stream, seconds=min(1.0, (found.duration_ms or 0) / 2000))
     if frame is None:
         raise _damaged()

@@ -21,7 +21,8 @@ from accounts.scopes import System, system_scope
 from connections.providers.base import Provider
 from publishing.models import Photo, Video, poster_path, video_path
 from publishing.preflight import find_file_problems
-from publishing.probing import ProbedVideo, probe_video
+from publishing.probing import ProbedVideo
+from publishing.probing_apart import probe_apart
 from publishing.quota import forget_dead_reservations, reserve
 from publishing.receiving import ReceivedFile, incoming_folder
 from publishing.refusals import VideoRefusedError, is_storage_error, storage_refusal
@@ -50,7 +51,7 @@ def store_video(
     try:
         size = received.size or 0
         received.reservation = received.reservation or reserve(workspace, size)
-        probed = probe_video(cast("IO[bytes]", received), total_bytes=size)
+        probed = probe_apart(cast("IO[bytes]", received), total_bytes=size)
         video = _described(workspace, probed, name=received.name or "", size=size)
         video.uploaded_by, video.sha256 = user, received.sha256
         problems = find_file_problems(video=video, provider=provider)
@@ -66,7 +67,7 @@ def store_video(
 
 def inspect_file(file: IO[bytes], *, name: str, total_bytes: int, workspace: Workspace) -> Video:
     """Return an unsaved Video that describes an open file, which stays where it is. Raises VideoRefusedError."""
-    return _described(workspace, probe_video(file, total_bytes=total_bytes), name=name, size=total_bytes)
+    return _described(workspace, probe_apart(file, total_bytes=total_bytes), name=name, size=total_bytes)
 
 
 def _described(workspace: Workspace, probed: ProbedVideo, *, name: str, size: int) -> Video:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import io
+import struct
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -61,3 +62,44 @@ def sound_only() -> bytes:
             media.mux(stream.encode(frame))
         media.mux(stream.encode())
     return buffer.getvalue()
+
+
+def index_of(pictures: int) -> bytes:
+    """Return an MP4 of some two kilobytes whose index states so many pictures of one byte each.
+
+    The tables say it in a few numbers, and a reader unfolds them. Source: ISO/IEC 14496-12, section 8
+    """
+    matrix = struct.pack(">9I", 0x10000, 0, 0, 0, 0x10000, 0, 0, 0, 0x40000000)
+    picture = (
+        bytes(6) + struct.pack(">H", 1) + bytes(16) + struct.pack(">HHIII", 360, 640, 0x480000, 0x480000, 0)
+    )
+    picture += struct.pack(">H", 1) + bytes(32) + struct.pack(">Hh", 24, -1)
+    tables = (
+        _full_box(b"stsd", struct.pack(">I", 1), _box(b"avc1", picture)),
+        _full_box(b"stts", struct.pack(">III", 1, pictures, 1)),
+        _full_box(b"stsc", struct.pack(">IIII", 1, 1, pictures, 1)),
+        _full_box(b"stsz", struct.pack(">II", 1, pictures)),
+        _full_box(b"stco", struct.pack(">II", 1, 40)),
+    )
+    source = _box(b"dinf", _full_box(b"dref", struct.pack(">I", 1), _box(b"url ", b"\0\0\0\1")))
+    media = (
+        _full_box(b"mdhd", struct.pack(">IIIIHH", 0, 0, 1000, 1000, 0x55C4, 0)),
+        _full_box(b"hdlr", b"\0\0\0\0vide", bytes(12), b"V\0"),
+        _box(b"minf", _box(b"vmhd", b"\0\0\0\1", bytes(8)), source, _box(b"stbl", *tables)),
+    )
+    size = struct.pack(">II", 360 << 16, 640 << 16)
+    header = _box(b"tkhd", b"\0\0\0\3", struct.pack(">IIIII", 0, 0, 1, 0, 1000), bytes(16), matrix, size)
+    whole = struct.pack(">IIIIIH", 0, 0, 1000, 1000, 0x10000, 0x100) + bytes(10) + matrix + bytes(24)
+    movie = _box(
+        b"moov", _full_box(b"mvhd", whole, struct.pack(">I", 2)), _box(b"trak", header, _box(b"mdia", *media))
+    )
+    return _box(b"ftyp", b"isom\0\0\2\0isomiso2mp41") + _box(b"mdat", bytes(2000)) + movie
+
+
+def _box(name: bytes, *parts: bytes) -> bytes:
+    content = b"".join(parts)
+    return struct.pack(">I4s", 8 + len(content), name) + content
+
+
+def _full_box(name: bytes, *parts: bytes) -> bytes:
+    return _box(name, bytes(4), *parts)

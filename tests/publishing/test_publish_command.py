@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from types import SimpleNamespace
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -59,7 +60,7 @@ def worker(monkeypatch):
             state, changes = next(steps)  # StopIteration if the command looks longer than it should
             Delivery.objects.update(state=state, **changes)
 
-        monkeypatch.setattr(watching.time, "sleep", look)
+        monkeypatch.setattr(watching, "time", SimpleNamespace(sleep=look))  # the command's own waits alone
 
     return walks
 
@@ -139,7 +140,7 @@ def test_control_c_leaves_the_post_going_and_says_so(connection, clip, monkeypat
     def interrupt(_seconds):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(watching.time, "sleep", interrupt)
+    monkeypatch.setattr(watching, "time", SimpleNamespace(sleep=interrupt))
 
     code, said = refused(clip, "--privacy", "SELF_ONLY")
 
