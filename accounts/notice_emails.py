@@ -7,9 +7,10 @@ between the mail server's yes and our note sends it once more, under the same Me
 from __future__ import annotations
 
 import logging
+import time
 from datetime import timedelta
 from email.utils import parseaddr
-from smtplib import SMTPException, SMTPRecipientsRefused, SMTPServerDisconnected
+from smtplib import SMTPRecipientsRefused
 
 from allauth.account.models import EmailAddress
 from django.conf import settings
@@ -19,7 +20,8 @@ from django.db.models.functions import Now
 from django.template.loader import render_to_string
 from django.urls import reverse
 
-from accounts.models import Membership, Notice
+from accounts.models import Membership, Notice, NoticeKind
+from accounts.notices import switches_of
 from accounts.scopes import System, system_scope
 
 logger = logging.getLogger(__name__)
@@ -31,6 +33,9 @@ CLAIM = timedelta(minutes=5)
 WAITS = tuple(timedelta(minutes=minutes) for minutes in (1, 5, 15, 60, 180, 360, 720))
 """How long after each failure it is tried again; after the last it is given up, a day on."""
 
+RUN_FOR = timedelta(minutes=3)
+"""How long one run takes up new ones: a slow mail server must not have it cut off in the middle of an e-mail."""
+
 FAILURES_IN_A_ROW = 3
 """After so many the mail server is taken to be down, and the rest waits for the next run."""
 
@@ -40,8 +45,14 @@ def send_due() -> str:
     """Send what is due, up to BATCH; return what was done, for the log. Any number may run at once."""
     sent = failed = in_a_row = 0
     mailer = get_connection()
+    until = time.monotonic() + RUN_FOR.total_seconds()
     try:
-        while sent + failed < BATCH and in_a_row < FAILURES_IN_A_ROW and (notice := _claim()):
+        while (
+            sent + failed < BATCH
+            and in_a_row < FAILURES_IN_A_ROW
+            and time.monotonic() < until
+            and (notice := _claim())
+        ):
             if _send(notice, mailer):
                 sent, in_a_row = sent + 1, 0
             else:
@@ -61,14 +72,18 @@ def _claim() -> Notice | None:
 
 
 def _send(notice: Notice, mailer: BaseEmailBackend) -> bool:
-    """Send one e-mail and note how it went; return False if it must be tried again. Raises nothing of the mailer's."""
+    """Send one e-mail and note how it went; return False if it must be tried again.
+
+    Raises nothing of the mailer's, whatever its kind: one e-mail that cannot be written must not stop the others.
+    """
     obstacle = _obstacle(notice)
     if obstacle:
         _note(notice, email_due_at=None, email_problem=obstacle)
         return True
     try:
+        mailer.open()  # else each sending ends with a goodbye, and one that fails would pass for a failed e-mail
         mailer.send_messages([compose(notice, mailer)])
-    except (OSError, SMTPException) as error:
+    except Exception as error:
         _close(mailer)
         _back_off(notice, error)
         return False
@@ -83,6 +98,9 @@ def _obstacle(notice: Notice) -> str:
         return "the account is switched off"
     if not Membership.objects.filter(workspace_id=notice.workspace_id, user_id=notice.user_id).exists():
         return "no longer a member"
+    kind = NoticeKind(notice.kind)
+    if not switches_of([notice.user_id], kind)[notice.user_id].by_email:
+        return "switched off since"
     # Somebody may have signed up with an address that is not theirs: what others write must not be sent there.
     unconfirmed = EmailAddress.objects.filter(
         user_id=notice.user_id, email__iexact=notice.user.email, verified=False
@@ -140,5 +158,5 @@ def _note(notice: Notice, **values: object) -> None:
 def _close(mailer: BaseEmailBackend) -> None:
     try:
         mailer.close()
-    except (OSError, SMTPServerDisconnected):
+    except OSError:
         logger.info("the mail server hung up first")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import smtplib
+import socketserver
+import threading
 from datetime import timedelta
 
 import pytest
@@ -162,6 +165,84 @@ def test_one_bad_address_does_not_stop_the_others(told, trouble):
     assert Notice.objects.get(key="1").email_problem == "SMTPRecipientsRefused 550"
 
 
+def test_email_that_cannot_be_written_stops_no_other_and_is_given_up_too(told, trouble):
+    told("1")
+    told("2")
+    trouble.append(ValueError("no address"))
+
+    assert notice_emails.send_due() == "sent=1 failed=1"
+    bad = Notice.objects.get(key="1")
+    assert (bad.email_problem, bad.email_tries) == ("ValueError", 1)
+    assert bad.email_due_at > timezone.now()
+
+    make_due(email_tries=len(notice_emails.WAITS))
+    trouble.append(ValueError("no address"))
+    notice_emails.send_due()
+
+    assert Notice.objects.get(key="1").email_due_at is None
+
+
+def test_slow_mail_server_is_left_in_time_between_two_emails(told, monkeypatch):
+    told("1")
+    told("2")
+    clock = iter([0.0, 0.0, notice_emails.RUN_FOR.total_seconds() + 1])
+    monkeypatch.setattr(notice_emails.time, "monotonic", lambda: next(clock))
+
+    assert notice_emails.send_due() == "sent=1 failed=0"
+    assert Notice.objects.due_emails().count() == 1
+
+
+class RudeMailServer(socketserver.StreamRequestHandler):
+    """SMTP, as far as one e-mail after the other needs it, with a goodbye that no client understands."""
+
+    taken: list[bytes]
+    greetings: list[bytes]
+
+    def handle(self):
+        self.greetings.append(b"")
+        self.wfile.write(b"220 here\r\n")
+        for line in self.rfile:
+            match line[:4].upper():
+                case b"DATA":
+                    self.wfile.write(b"354 go on\r\n")
+                    self.taken.append(b"".join(iter(self.rfile.readline, b".\r\n")))
+                    self.wfile.write(b"250 taken\r\n")
+                case b"QUIT":
+                    self.wfile.write(b"2" * 10_000 + b"\r\n")
+                    return
+                case _:
+                    self.wfile.write(b"250 fine\r\n")
+
+
+@pytest.fixture
+def rude_server(settings):
+    """A real mail server of that kind, to which the product sends."""
+    handler = type("Handler", (RudeMailServer,), {"taken": [], "greetings": []})
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+        settings.EMAIL_HOST, settings.EMAIL_PORT = server.server_address
+        settings.EMAIL_USE_TLS = settings.EMAIL_USE_SSL = False
+        settings.EMAIL_HOST_USER = settings.EMAIL_HOST_PASSWORD = ""
+        yield handler
+        server.shutdown()
+        thread.join()
+
+
+def test_mail_server_that_hangs_up_rudely_gets_each_email_once(told, rude_server):
+    told("1")
+    told("2")
+
+    assert notice_emails.send_due() == "sent=2 failed=0"
+    make_due()
+    assert notice_emails.send_due() == "sent=0 failed=0"
+
+    assert len(rude_server.taken) == 2
+    assert len(rude_server.greetings) == 1, "one connection for all"
+    assert len(set(re.findall(rb"Message-ID: <[^>]+>", b"".join(rude_server.taken)))) == 2
+
+
 def test_mail_server_that_is_down_is_left_alone_after_a_few(told, trouble):
     for number in range(8):
         told(str(number))
@@ -210,7 +291,11 @@ def never_confirmed(alice):
     EmailAddress.objects.create(user=alice, email=alice.email, primary=True, verified=False)
 
 
-@pytest.mark.parametrize("happening", [leaves, is_switched_off, never_confirmed])
+def wants_no_email_any_more(alice):
+    set_preferences(alice, {NoticeKind.FAILED: Switches(on_site=True, by_email=False)})
+
+
+@pytest.mark.parametrize("happening", [leaves, is_switched_off, never_confirmed, wants_no_email_any_more])
 def test_email_is_not_sent_to_whom_it_must_not(told, alice, happening):
     told()
     happening(alice)
