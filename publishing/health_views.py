@@ -158,7 +158,7 @@ def _faults_of_held(held: Mapping[HoldReason, int], *, lost: int) -> list[Findin
         )
     if misconfigured:
         words = _count(misconfigured, "post waits", "posts wait")
-        advice = "Each says below what has to be put right; then retry it."
+        advice = "Open each: it says what has to be put right. Then retry it."
         found.append(Finding("warning", f"{words} for an operator", advice))
     if disconnected:
         words = _count(disconnected, "post waits", "posts wait")
