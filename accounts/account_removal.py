@@ -69,9 +69,10 @@ def _sort_in(mine: Membership, found: Consequences) -> None:
 
 
 @system_scope(System.REMOVAL)
-def start_removal(*, user: User) -> None:
+def start_removal(*, user: User, operator: User | None = None) -> None:
     """Take `user` out of everything, and have the account removed. There is no way back.
 
+    `operator` is who does it for them, in the admin: the audit log says so.
     Raises AccountRemovalError while a workspace with other members has no other owner, or for the last operator.
     """
     with transaction.atomic():
@@ -80,11 +81,12 @@ def start_removal(*, user: User) -> None:
             return
         found = _consequences_under_lock(locked)
         _refuse(locked, found)
+        actor = operator or locked
         for workspace in found.deleted:
-            _end_workspace(workspace, locked)
+            _end_workspace(workspace, by=actor)
         for workspace in [*found.left, *found.ending]:
-            _leave(workspace, locked)
-        audit.record("account.deletion_started", workspace=None, actor=locked, user=locked.pk)
+            _leave(workspace, locked, by=actor)
+        audit.record("account.deletion_started", workspace=None, actor=actor, user=locked.pk)
         _lock_out(locked)
         transaction.on_commit(lambda: _say_goodbye(locked.email))
         transaction.on_commit(_ring)
@@ -108,20 +110,20 @@ def _refuse(user: User, found: Consequences) -> None:
         raise AccountRemovalError("You are the only operator of this site. Make somebody else one first.")
 
 
-def _end_workspace(workspace: Workspace, user: User) -> None:
+def _end_workspace(workspace: Workspace, *, by: User) -> None:
     """Nobody else is in it, so nobody needs a grace period."""
     Workspace.objects.filter(pk=workspace.pk).update(
         delete_after=Now(), removal_started_at=Now(), deletion_requested_by=None
     )
-    audit.record("workspace.deletion_requested", workspace=workspace, actor=user, reason="account deleted")
+    audit.record("workspace.deletion_requested", workspace=workspace, actor=by, reason="account deleted")
 
 
-def _leave(workspace: Workspace, user: User) -> None:
+def _leave(workspace: Workspace, user: User, *, by: User) -> None:
     mine = Membership.objects.get(workspace=workspace, user=user)
     audit.record(
         "member.left",
         workspace=workspace,
-        actor=user,
+        actor=by,
         user=user.pk,
         role=mine.role,
         reason="account deleted",

@@ -14,9 +14,10 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from accounts import removal
+from accounts import admin_keys, removal
 from accounts.account_removal import AccountRemovalError, start_removal
-from accounts.models import AuditEvent, Invitation, Membership, User, Workspace
+from accounts.admin_members import MembershipInline, RecordsMembers
+from accounts.models import AuditEvent, Invitation, User, Workspace
 
 admin.site.site_header = "Broadside"
 admin.site.site_title = "Broadside"
@@ -26,13 +27,7 @@ admin.site.index_title = "Operators"
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
 
 
-class MembershipInline(admin.TabularInline):
-    """Who is in a workspace, or which workspaces a person is in."""
-
-    model = Membership
-    extra = 0
-    autocomplete_fields = ("user", "workspace")
-    readonly_fields = ("created_at",)
+OF_OPERATORS = ("is_staff", "is_superuser", "groups", "user_permissions")
 
 
 class UserCreationForm(AdminUserCreationForm):
@@ -45,7 +40,7 @@ class UserCreationForm(AdminUserCreationForm):
 
 
 @admin.register(User)
-class UserAdmin(DjangoUserAdmin):
+class UserAdmin(RecordsMembers, DjangoUserAdmin):
     """Accounts. A password can be set, never read: not even its hash is shown."""
 
     add_form = UserCreationForm
@@ -64,6 +59,15 @@ class UserAdmin(DjangoUserAdmin):
     inlines = (MembershipInline,)
     actions = ["delete_accounts"]
 
+    def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        """By permission; of operators, themselves included, only superusers change anything, a password above all."""
+        return super().has_change_permission(request, obj) and admin_keys.may_touch(request, obj)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> tuple[str, ...]:
+        """What makes an operator is a superuser's to give."""
+        fields = tuple(super().get_readonly_fields(request, obj))
+        return fields if admin_keys.is_superuser(request) else fields + OF_OPERATORS
+
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """By the action alone: deleting the row would leave the person's files and log entries behind."""
         return False
@@ -72,8 +76,11 @@ class UserAdmin(DjangoUserAdmin):
     def delete_accounts(self, request: HttpRequest, people: QuerySet[User]) -> None:
         """Do what the people themselves can do in their profile."""
         for person in people.order_by("pk"):
+            if not self.has_change_permission(request, person):
+                self.message_user(request, f"{person.email}: an operator's account.", messages.ERROR)
+                continue
             try:
-                start_removal(user=person)
+                start_removal(user=person, operator=cast(User, request.user))
             except AccountRemovalError as error:
                 self.message_user(request, f"{person.email}: {error}", messages.ERROR)
             else:
@@ -88,7 +95,7 @@ class UserAdmin(DjangoUserAdmin):
 
 
 @admin.register(Workspace)
-class WorkspaceAdmin(admin.ModelAdmin):
+class WorkspaceAdmin(RecordsMembers):
     """Tenants, with their members."""
 
     list_display = ("name", "slug", "member_count", "created_at")

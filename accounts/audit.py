@@ -35,6 +35,7 @@ ACTIONS: dict[str, str] = {
     "invitation.resent": "Invitation sent again",
     "invitation.revoked": "Invitation revoked",
     "invitation.accepted": "Invitation accepted",
+    "member.added": "Member added by an operator",
     "member.role_changed": "Role changed",
     "member.removed": "Member removed",
     "member.left": "Member left",

@@ -416,6 +416,22 @@ def add_in_admin(w: World) -> None:
     )
 
 
+def add_member_in_admin(w: World) -> None:
+    nora = User.objects.create_user(NORA)
+    in_admin(
+        w,
+        f"accounts/workspace/{w.acme.pk}/change/",
+        **{
+            "name": w.acme.name,
+            "slug": w.acme.slug,
+            "memberships-TOTAL_FORMS": "1",
+            "memberships-INITIAL_FORMS": "0",
+            "memberships-0-user": str(nora.pk),
+            "memberships-0-role": "editor",
+        },
+    )
+
+
 def act_in_admin(w: World) -> None:
     row = w.make_connection(w.acme)
     data = {"action": "test_now", "_selected_action": [row.pk]}
@@ -465,6 +481,7 @@ TABLE = [
     row("invitation.resent", resend, "email"),
     row("invitation.revoked", revoke, "email"),
     row("invitation.accepted", accept, "email", who=NORA),
+    row("member.added", add_member_in_admin, "user", "role"),
     row("member.role_changed", change_role, "user", "was", "now"),
     row("member.removed", remove_member, "user", "role"),
     row("member.left", leave, "user", "role", who=VIC),

@@ -67,7 +67,7 @@ FRAME = [
         other=operators(SHOWN),
     ),
     entry(
-        "admin/^(?P<app_label>auth|accounts|socialaccount|connections|publishing|account|mfa|usersessions)/$",
+        "admin/^(?P<app_label>auth|account|mfa|usersessions|accounts|socialaccount|connections|publishing)/$",
         given=given.app_of_admin,
         get=gate(200),
         post=gate(SHOWN),
@@ -99,8 +99,8 @@ MODELS: dict[str, set[str]] = {
     "publishing/workspacequota": ALL,
     "account/emailaddress": ALL,
     "socialaccount/socialaccount": {DELETES},
-    "mfa/authenticator": ALL,
-    "usersessions/usersession": ALL,
+    "mfa/authenticator": {DELETES},
+    "usersessions/usersession": {DELETES},
 }
 """What operators may do with each kind of row, besides looking."""
 
