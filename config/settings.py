@@ -5,6 +5,7 @@ of what is missing, so that it fails at once and not at the first upload.
 """
 
 import os
+import sys
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,8 @@ def _secret(name: str, default_for_debug: str) -> str:
     value: str = env.str(name, default=default_for_debug if DEBUG else "")
     if not value:
         raise ImproperlyConfigured(
-            f"{name} is not set. Set it in the environment or in .env (see .env.example)."
+            f"{name} is not set. Set it in the environment or in .env (see .env.example), "
+            "or start the demo, which brings its own (make demo)."
         )
     return value
 
@@ -451,6 +453,7 @@ USE_TZ = True
 
 DEFAULT_EXCEPTION_REPORTER = "config.error_reports.ErrorReporter"
 DEFAULT_EXCEPTION_REPORTER_FILTER = "config.error_reports.ReportFilter"
+_is_command = Path(sys.argv[0]).name == "manage.py"
 LOGGING: dict[str, Any] = {
     "version": 1,
     "disable_existing_loggers": False,
@@ -461,7 +464,11 @@ LOGGING: dict[str, Any] = {
         }
     },
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO")},
+    # A command's own words are what its terminal is for.
+    "root": {
+        "handlers": ["console"],
+        "level": env.str("LOG_LEVEL", default="WARNING" if _is_command else "INFO"),
+    },
     "loggers": {
         # Django's own handlers, for DEBUG and for `runserver`, write past the formatter that blots out secrets.
         "django": {"handlers": []},

@@ -8,6 +8,9 @@ from __future__ import annotations
 import os
 
 from django.core.checks import ERROR, CheckMessage, run_checks
+from django.core.exceptions import ImproperlyConfigured
+
+REFUSAL = "Broadside does not start with these settings:"
 
 
 def problems() -> list[CheckMessage]:
@@ -21,7 +24,7 @@ def refuse_insecure_start() -> None:
     found = problems()
     if found:
         lines = [f"- {one.msg} {one.hint or ''} ({one.id})" for one in found]
-        raise SystemExit("\n".join(["Broadside does not start with these settings:", *lines]))
+        raise SystemExit("\n".join([REFUSAL, *lines]))
 
 
 def main() -> None:
@@ -29,7 +32,10 @@ def main() -> None:
     import django
 
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
-    django.setup()
+    try:
+        django.setup()
+    except ImproperlyConfigured as error:
+        raise SystemExit(f"{REFUSAL}\n- {error}") from None
     refuse_insecure_start()
 
 

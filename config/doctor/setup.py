@@ -3,31 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from urllib.parse import urlsplit
 
 from cryptography.fernet import Fernet
 from django.conf import settings
 from django.core import checks
 from django.db import DatabaseError
 
+from config.checks import is_loopback
 from config.doctor.findings import Finding, broken, fine, note
 
 NEW_SECRET = "python -c 'import secrets; print(secrets.token_urlsafe(48))'"  # noqa: S105 - how to make one
 NEW_KEY = "python -c 'from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())'"
-LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 QUIET_MAIL = {"console", "dummy", "filebased", "locmem"}
 
 
 def check_site() -> Iterator[Finding]:
     """The address that people and TikTok use, and the switches that matter there."""
-    base = urlsplit(settings.BASE_URL)
-    if base.scheme == "https" or base.hostname in LOOPBACK:
-        yield fine(f"The site is {settings.BASE_URL}")
-    else:
-        yield note(
-            f"The site is {settings.BASE_URL}, without https",
-            "Log-ins travel readable for everybody on the way. Put a proxy with a certificate in front of it.",
-        )
+    yield fine(f"The site is {settings.BASE_URL}")
+    if not is_loopback(settings.BASE_URL):
+        return  # what must not be so there, and keeps it from starting, check_system tells
     if settings.DEBUG:
         yield note("DEBUG is on", "Error pages show settings and code to strangers. Set DEBUG=0 on a server.")
     if "*" in settings.ALLOWED_HOSTS:
@@ -71,11 +65,16 @@ def check_email() -> Iterator[Finding]:
 
 
 def check_system() -> Iterator[Finding]:
-    """Django's system checks of every app, those of the database included."""
+    """The system checks of every app, those of the database included; on a server those for one too.
+
+    What keeps web, worker and beat from starting (`config/startup.py`) is among them.
+    """
+    is_server = not is_loopback(settings.BASE_URL)
     try:
-        messages = checks.run_checks(databases=["default"])
+        found = checks.run_checks(include_deployment_checks=is_server, databases=["default"])
     except DatabaseError:
-        messages = checks.run_checks()
+        found = checks.run_checks(include_deployment_checks=is_server)
+    messages = [message for message in found if not message.is_silenced()]
     for message in messages:
         text = f"{message.msg} ({message.id})"
         advice = message.hint or "See the check's name in the documentation."

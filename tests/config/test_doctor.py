@@ -76,6 +76,7 @@ def test_doctor_shows_no_secret(healthy, settings, servers):
         ("TIKTOK_CLIENT_SECRET", "", "TIKTOK_CLIENT_SECRET not set"),
         ("TIKTOK_AUTHORIZE_URL", "http://127.0.0.1:1/v2/auth/authorize/", "both, or neither"),
         ("TIKTOK_REDIRECT_URI", "http://example.com/cb/", "must be https"),
+        ("BASE_URL", "http://example.com", "passwords and sessions would travel in the clear"),
         ("REDIS_URL", f"redis://:hunter22@127.0.0.1:{hidden_port()}/0", "Redis does not answer"),
         ("CELERY_BROKER_URL", f"redis://:hunter22@127.0.0.1:{hidden_port()}/9", "The broker does not answer"),
     ],
@@ -95,7 +96,6 @@ def test_doctor_says_what_is_wrong_and_fails(healthy, settings, name, value, wor
     [
         ("DEBUG", True, "DEBUG is on"),
         ("ALLOWED_HOSTS", ["*"], "takes every name"),
-        ("BASE_URL", "http://example.com", "without https"),
         ("TIKTOK_PKCE", "off", "PKCE is off"),
     ],
 )

@@ -26,6 +26,19 @@ def test_settings_refuse_to_start_without_a_secret_key():
     assert "SECRET_KEY is not set" in done.stderr
 
 
+@pytest.mark.parametrize("argv", [["manage.py", "doctor"], ["-m", "config.startup"]])
+def test_missing_setting_is_named_without_a_traceback(argv):
+    env = {"ENV_FILE": os.devnull, "DATA_DIR": os.devnull}
+
+    done = subprocess.run(
+        [sys.executable, *argv], env=env, cwd=BASE_DIR, capture_output=True, text=True, check=False
+    )
+
+    assert done.returncode == 1
+    assert "SECRET_KEY is not set" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_settings_refuse_a_wrong_pkce_value():
     done = _read(COMPLETE | {"TIKTOK_PKCE": "sometimes"})
 

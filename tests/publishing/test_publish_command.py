@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import io
+import os
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -180,7 +183,7 @@ def test_dry_run_shows_the_chunks_of_a_large_file(connection, tmp_path):
 @pytest.mark.parametrize(
     ("args", "words"),
     [
-        ([], "privacy_level: Choose who can see this video."),
+        ([], "--privacy: Choose who can see this video."),
         (
             ["--privacy", "FOLLOWER_OF_CREATOR"],
             "--privacy may be: PUBLIC_TO_EVERYONE, MUTUAL_FOLLOW_FRIENDS, SELF_ONLY",
@@ -188,7 +191,7 @@ def test_dry_run_shows_the_chunks_of_a_large_file(connection, tmp_path):
         (["--privacy", "SELF_ONLY", "--caption", "😀" * 1101], "2,202 of at most 2,200"),
         (
             ["--privacy", "SELF_ONLY", "--branded-content"],
-            "Branded content visibility cannot be set to private.",
+            "--privacy: Branded content visibility cannot be set to private.",
         ),
     ],
 )
@@ -255,9 +258,10 @@ def test_an_account_is_found_by_label_handle_or_id(connection, clip, acme, make_
     [
         (["--connection", "nobody"], "no account 'nobody'"),
         (["--user", "mallory@example.com"], "is no member of Acme"),
+        (["--user", "vic@example.com"], "is viewer in Acme and may not publish there"),
     ],
 )
-def test_what_is_not_there_is_named(connection, clip, mallory, args, words):
+def test_what_is_not_there_is_named(connection, clip, mallory, vic, args, words):
     code, said = refused(clip, "--privacy", "SELF_ONLY", *args)
 
     assert (code, words in said) == (1, True)
@@ -267,6 +271,15 @@ def test_a_missing_file_is_named(connection, tmp_path):
     code, said = refused(tmp_path / "gone.mp4", "--privacy", "SELF_ONLY")
 
     assert (code, "gone.mp4" in said) == (1, True)
+
+
+def test_a_file_that_cannot_be_read_is_named(connection, clip, monkeypatch):
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(Path, "open", refuse)
+
+    assert refused(clip, "--privacy", "SELF_ONLY") == (1, f"{clip} cannot be read: Permission denied.")
 
 
 def test_a_workspace_without_an_account_says_so(acme, clip):

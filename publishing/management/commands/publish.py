@@ -12,6 +12,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 
 from accounts.models import User, Workspace
+from accounts.permissions import Permission, Role
 from accounts.scopes import System, system_scope, workspace_scope
 from connections.models import SocialConnection
 from connections.providers.base import PublishMode, PublishOptions
@@ -38,6 +39,15 @@ exit codes:
   6    it was canceled
   130  interrupted with Ctrl-C; the post goes on
 """
+_GIVEN_BY = {
+    "caption": "--caption",
+    "privacy_level": "--privacy",
+    "cover_timestamp_ms": "--cover-ms",
+    "allow_comment": "--allow-comment",
+    "allow_duet": "--allow-duet",
+    "allow_stitch": "--allow-stitch",
+}
+"""Where on the command line each choice is made."""
 _ENDS = {DeliveryState.FAILED: FAILED, DeliveryState.HELD: HELD, DeliveryState.CANCELED: CANCELED}
 
 
@@ -64,15 +74,20 @@ class Command(BaseCommand):
             "--connection", metavar="LABEL", help="label, @handle or id; default: the primary account"
         )
         parser.add_argument("--user", metavar="EMAIL", help="the member in whose name it is done")
-        parser.add_argument("--caption", default="", help="what to say with it")
+        parser.add_argument("--caption", default="", help=r"what to say with it; \n begins a new line")
         parser.add_argument(
-            "--privacy", metavar="LEVEL", default="", help="as the account offers it, e.g. SELF_ONLY"
+            "--privacy",
+            metavar="LEVEL",
+            default="",
+            help="who can see it, as the account offers it: SELF_ONLY or only-me, for example",
         )
         parser.add_argument(
             "--inbox", action="store_true", help="send a draft to the inbox: no caption, no settings"
         )
-        for word in ("comment", "duet", "stitch"):
-            parser.add_argument(f"--allow-{word}", action="store_true", help=f"allow {word}")
+        for word, several in (("comment", "comments"), ("duet", "duets"), ("stitch", "stitches")):
+            parser.add_argument(
+                f"--allow-{word}", action="store_true", help=f"allow {several}; off otherwise"
+            )
         parser.add_argument(
             "--your-brand", action="store_true", help="disclose: it promotes the creator's own business"
         )
@@ -97,8 +112,7 @@ class Command(BaseCommand):
         user = _user(workspace, options["user"])
         mode = PublishMode.INBOX if options["inbox"] else PublishMode.DIRECT
         choices = _choices(options, account)
-        if not options["video"].is_file():
-            raise CommandError(f"There is no file {options['video']}.", returncode=USAGE)
+        _look_at_file(options["video"])
         if not account.can(mode):
             raise CommandError(_obstacle(account, mode), returncode=REFUSED)
         if options["dry_run"]:
@@ -199,6 +213,15 @@ class Command(BaseCommand):
             self.stdout.write(line)
 
 
+def _look_at_file(path: Path) -> None:
+    if not path.is_file():
+        raise CommandError(f"There is no file {path}.", returncode=USAGE)
+    try:
+        path.open("rb").close()
+    except OSError as error:
+        raise CommandError(f"{path} cannot be read: {error.strerror}.", returncode=USAGE) from None
+
+
 @system_scope(System.COMMAND)
 def _workspace(slug: str) -> Workspace:
     found = Workspace.objects.filter(slug=slug).first()
@@ -237,6 +260,11 @@ def _user(workspace: Workspace, email: str | None) -> User | None:
     found = User.objects.filter(email__iexact=email, memberships__workspace=workspace).first()
     if found is None:
         raise CommandError(f"{email} is no member of {workspace.name}.", returncode=USAGE)
+    role = found.memberships.get(workspace=workspace).role
+    if not Permission.PUBLISH.is_of(Role(role)):
+        raise CommandError(
+            f"{email} is {role} in {workspace.name} and may not publish there.", returncode=USAGE
+        )
     return found
 
 
@@ -290,7 +318,7 @@ def _raise_problems(account: Account, video: Video, mode: PublishMode, choices: 
         video=video, provider=account.provider, creator=account.creator, mode=mode, options=choices
     )
     if problems:
-        lines = [f"{one.field}: {one.message}" for one in problems]
+        lines = [f"{_GIVEN_BY.get(one.field, one.field)}: {one.message}" for one in problems]
         if any(one.field == "privacy_level" for one in problems) and account.privacy_choices:
             offered = ", ".join(level for level, _ in account.privacy_choices)
             lines.append(f"--privacy may be: {offered}")
