@@ -69,7 +69,7 @@ def find_photo_problems(
     """As `find_problems`, for a photo post. Its texts go with a draft too; its settings do not."""
     problems = [*_photo_problems(photos, provider, options), *_text_problems(provider, options)]
     if mode is PublishMode.DIRECT:
-        problems += _privacy_problems(provider, creator, options)
+        problems += _privacy_problems(provider, creator, options, noun="these photos")
         problems += _interaction_problems(creator, options)
         problems += _disclosure_problems(provider, options)
     return problems
@@ -189,11 +189,11 @@ def _caption_problems(provider: Provider, options: PublishOptions) -> Iterator[P
 
 
 def _privacy_problems(
-    provider: Provider, creator: CreatorInfo | None, options: PublishOptions
+    provider: Provider, creator: CreatorInfo | None, options: PublishOptions, *, noun: str = "this video"
 ) -> Iterator[Problem]:
     level = options.privacy_level
     if not level:
-        yield Problem("privacy_level", "Choose who can see this video.", "privacy_required")
+        yield Problem("privacy_level", f"Choose who can see {noun}.", "privacy_required")
     elif creator is not None and level not in creator.privacy_levels:
         offered = _either(provider.privacy_labels.get(one, one) for one in creator.privacy_levels)
         yield Problem(

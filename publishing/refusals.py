@@ -20,12 +20,12 @@ def storage_refusal(error: Exception) -> VideoRefusedError:
     """Say that the file could not be stored: for want of room, or for another reason that is the server's own."""
     if isinstance(error, OSError) and error.errno in _NO_ROOM:
         return VideoRefusedError(
-            "The server has no room left for this video, so nothing was stored. Ask whoever runs this site to make "
+            "The server has no room left for this file, so nothing was stored. Ask whoever runs this site to make "
             "room, then send it again.",
             code="disk_full",
         )
     return VideoRefusedError(
-        "The server could not store this video, so nothing was kept. Try again; if it happens once more, tell "
+        "The server could not store this file, so nothing was kept. Try again; if it happens once more, tell "
         "whoever runs this site.",
         code="storage_unavailable",
     )

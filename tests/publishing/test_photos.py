@@ -262,7 +262,7 @@ def test_a_bad_photo_is_named_and_the_good_ones_are_kept(send):
         pytest.param({"title": "🌊" * 46}, "92 of at most 90", id="title in emoji"),
         pytest.param({"caption": "x" * 4001}, "4,001 of at most 4,000", id="description"),
         pytest.param({"mode": "inbox", "title": "x" * 91}, "91 of at most 90", id="title of a draft"),
-        pytest.param({"privacy_level": ""}, "Choose who can see", id="nobody chosen"),
+        pytest.param({"privacy_level": ""}, "Choose who can see these photos.", id="nobody chosen"),
         pytest.param(
             {"disclose": "on"}, "You need to indicate if your content promotes yourself", id="disclosure"
         ),

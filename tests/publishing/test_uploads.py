@@ -122,7 +122,7 @@ def test_a_full_disk_is_told_in_the_form(
 
     assert answer.status_code == 422
     assert not place.is_symlink()
-    assert "no room left for this video" in answer.content.decode()
+    assert "no room left for this file" in answer.content.decode()
     assert not Video.objects.exists()
 
 

@@ -97,7 +97,8 @@ EXPLANATIONS: Mapping[str, Explanation] = MappingProxyType(
             "Change the caption, leaving out links and unusual tags, and post again.",
         ),
         "spam_risk": Explanation(
-            "TikTok's spam check stopped this post.", "Change the video or the caption before you try again."
+            "TikTok's spam check stopped this post.",
+            "Change what you post, or its text, before you try again.",
         ),
         "unaudited_client_can_only_post_to_private_accounts": Explanation(
             "Until TikTok has audited this service, it posts only to accounts that are private.",
@@ -139,11 +140,16 @@ EXPLANATIONS: Mapping[str, Explanation] = MappingProxyType(
         "server_error": _BUSY,
         "temporarily_unavailable": _BUSY,
         "internal": Explanation(
-            "Something went wrong at TikTok while it processed the video.",
-            "Try again; the video itself is probably fine.",
+            "Something went wrong at TikTok while it processed this post.",
+            "Try again; the file itself is probably fine.",
+        ),
+        "upload_expired": Explanation(  # a word of ours: TikTok gives an upload URL an hour
+            "TikTok closed the upload several times before the whole video was there; it gives an upload one hour.",
+            "Try again when the server's connection is faster, or make the file smaller and post it anew.",
         ),
         "file_format_check_failed": Explanation(
-            "TikTok cannot read this kind of file.", "Export the video as an MP4 with H.264 and post that."
+            "TikTok cannot read this kind of file.",
+            "Export a video as MP4 with H.264, a photo as JPEG, and post that.",
         ),
         "duration_check_failed": Explanation(
             "The video is too short or too long for this account.",
@@ -154,8 +160,8 @@ EXPLANATIONS: Mapping[str, Explanation] = MappingProxyType(
             "Export it with 23 to 60 frames a second and post that.",
         ),
         "picture_size_check_failed": Explanation(
-            "TikTok does not take the video's resolution.",
-            "Export it with each side between 360 and 4096 pixels and post that.",
+            "TikTok does not take a picture of this many pixels.",
+            "Export a video with each side between 360 and 4096 pixels, a photo with at most 1080 × 1920; post that.",
         ),
         "video_pull_failed": _PULL,
         "photo_pull_failed": _PULL,
