@@ -1,4 +1,4 @@
-"""What browsers are told about every page: where code, pictures and forms may come from and lead to.
+"""What browsers are told about every page: where code, pictures and forms may come from and lead to, and to keep none.
 
 The policy has no `unsafe-inline` and no `unsafe-eval`: markup that somebody smuggles into a page does not run.
 Source: https://www.w3.org/TR/CSP3/ and https://www.w3.org/TR/permissions-policy/
@@ -72,8 +72,12 @@ def content_security_policy(*, form_targets: Sequence[str] = (), media_origins: 
     return "; ".join(f"{name} {' '.join(sources)}" for name, sources in rules.items())
 
 
+NOT_KEPT: Final = "max-age=0, no-cache, no-store, must-revalidate, private"
+"""What Django's `never_cache` says: after a log-out, "back" shows nobody a page of somebody else's."""
+
+
 class BrowserRulesMiddleware:
-    """Adds both headers to every answer, whatever it is; a view that sets a stricter policy keeps its own."""
+    """Adds the headers to every answer, whatever it is; a view that sets one itself keeps its own."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self._get_response = get_response
@@ -85,6 +89,7 @@ class BrowserRulesMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         """Answer the request and add the headers."""
         response = self._get_response(request)
+        response.headers.setdefault("Cache-Control", NOT_KEPT)
         response.headers.setdefault("Content-Security-Policy", self._policy)
         response.headers.setdefault("Permissions-Policy", PERMISSIONS)
         return response

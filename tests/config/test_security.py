@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from io import BytesIO
 
 import pytest
@@ -61,6 +62,7 @@ PAGES = [
     "/w/acme/connections/",
     "/accounts/2fa/",
     "/accounts/sessions/",
+    "/w/acme/members/",
     "/admin/",
     "/nothing-here/",
     "/w/stranger/posts/",
@@ -93,6 +95,21 @@ def test_every_kind_of_answer_carries_the_headers(on_a_server, alice, path):
     assert answer["Referrer-Policy"] == "same-origin"
     assert answer["Cross-Origin-Opener-Policy"] == "same-origin"
     assert "camera=()" in answer["Permissions-Policy"]
+
+
+KEPT = {"/favicon.ico"}
+
+
+@pytest.mark.parametrize("path", [path for path in PAGES if path not in KEPT])
+def test_no_browser_keeps_a_page_for_whoever_comes_after_a_logout(on_a_server, alice, acme, path):
+    alice.is_staff = alice.is_superuser = True
+    alice.save()
+    browser = Client()
+    log_in(browser)
+
+    answer = browser.get(path, secure=True)
+
+    assert {"no-store", "private"} <= set(answer["Cache-Control"].split(", "))
 
 
 def test_answer_in_plain_http_is_a_redirect_that_carries_the_policy(on_a_server, client):
@@ -266,6 +283,47 @@ def test_guessing_one_password_ends_after_five(alice):
 
     assert "Too many failed log-ins" in answer.content.decode()
     assert browser.get("/profile/").status_code == 302
+
+
+def test_guessing_ends_whatever_port_the_host_header_names(alice):
+    for port in range(8001, 8006):
+        form = {"login": alice.email.upper(), "password": "wrong"}
+        Client(headers={"host": f"testserver:{port}"}).post("/accounts/login/", form)
+
+    answer = Client().post("/accounts/login/", {"login": alice.email, "password": PASSWORD})
+
+    assert "Too many failed log-ins" in answer.content.decode()
+
+
+@pytest.mark.parametrize(
+    ("path", "form"),
+    [
+        pytest.param("/accounts/password/reset/", {"email": "alice@example.com"}, id="reset"),
+        pytest.param("/accounts/password/reset/", {"email": "nobody@example.com"}, id="reset of nobody"),
+        pytest.param(
+            "/accounts/signup/",
+            {"email": "new@example.com", "password1": PASSWORD, "name": "N"},
+            id="confirm",
+        ),
+        pytest.param(
+            "/accounts/signup/",
+            {"email": "alice@example.com", "password1": PASSWORD, "name": "N"},
+            id="known",
+        ),
+    ],
+)
+@pytest.mark.parametrize("host", ["testserver:8001", "localhost:8001"])
+def test_links_in_emails_lead_to_the_site_whatever_the_host_header_says(
+    alice, mailoutbox, settings, host, path, form
+):
+    settings.ACCOUNT_EMAIL_VERIFICATION = "mandatory"
+    settings.BASE_URL = "https://broadside.example.com"
+
+    Client(headers={"host": host}).post(path, form)
+
+    links = re.findall(r"https?://\S+", str(mailoutbox[0].body))
+    assert links
+    assert all(link.startswith("https://broadside.example.com/accounts/") for link in links)
 
 
 @pytest.mark.parametrize(
