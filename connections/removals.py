@@ -41,7 +41,7 @@ def end_authorization(event: WebhookEvent) -> Removal:
     One that was connected again after the event is left alone; where the times are too close to tell, the platform is
     asked. Sends `connection_lost` for each that was active. Safe to call twice. Not to be called in a transaction.
     """
-    at = event.occurred_at or event.received_at
+    at = min(event.occurred_at or event.received_at, event.received_at)  # their clock may be ahead
     rows = SocialConnection.objects.filter(
         provider=event.provider, provider_account_id=event.account_id
     ).exclude(status=ConnectionStatus.REVOKED)

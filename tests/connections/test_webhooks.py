@@ -431,6 +431,25 @@ def test_an_account_connected_again_since_is_left_alone(connected, notices, reas
     assert notices == []
 
 
+def test_an_account_connected_since_is_left_alone_though_the_platforms_clock_is_ahead(connected, notices):
+    deliver(removed(1, create_time=int(time.time()) + 3_600))
+    age(minutes=10)
+    connected.connected_at = timezone.now() - timedelta(minutes=5)
+    connected.save()
+
+    assert process_all() == ["untouched"]
+    connected.refresh_from_db()
+    assert connected.is_active
+    assert notices == []
+
+
+def test_a_removal_at_the_end_of_time_ends_the_authorization_that_was(connected, notices):
+    deliver(removed(1, create_time=253_402_300_799))
+
+    assert process_all() == ["ended"]
+    assert notices == [("lost", connected.pk)]
+
+
 @pytest.fixture
 def just_connected(connected):
     """An account connected at about the event's time: which came first is not to be told from the times."""
