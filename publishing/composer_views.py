@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import uuid
 from typing import Any
 
 from django.conf import settings
@@ -43,7 +44,7 @@ def post_create(request: HttpRequest, slug: str) -> HttpResponse:
     membership = require_membership(request, slug, at_least=Permission.PUBLISH.least)
     if request.method == "POST":
         request.upload_handlers = [VideoUploadHandler(request, workspace=membership.workspace)]
-        return _submit(request, membership)
+        return _submit(request, slug)
     return _show(request, membership)
 
 
@@ -59,7 +60,10 @@ def _show(request: HttpRequest, membership: Membership) -> HttpResponse:
 
 
 def carried_over(request: HttpRequest, account: Account) -> dict[str, Any]:
-    """What a posting page keeps when another account is chosen: all that this account offers too."""
+    """What a posting page keeps when another account is chosen: all that this account offers too.
+
+    `?from=` names a post of the workspace whose words are written once more; nothing is chosen with them.
+    """
     keys = (
         "mode",
         "allow_comment",
@@ -74,11 +78,23 @@ def carried_over(request: HttpRequest, account: Account) -> dict[str, Any]:
         key: request.GET[key] for key in (*keys, "is_ai_generated") if request.GET.get(key)
     }
     level = request.GET.get("privacy_level", "")
-    return kept | ({"privacy_level": level} if level in dict(account.privacy_choices) else {})
+    kept |= {"privacy_level": level} if level in dict(account.privacy_choices) else {}
+    return kept | _words_of(request.GET.get("from", ""), account)
+
+
+def _words_of(post_id: str, account: Account) -> dict[str, str]:
+    """The title and caption of a post of the account's workspace; nothing where there is no such post."""
+    try:
+        wanted = uuid.UUID(post_id)
+    except ValueError:
+        return {}
+    post = Post.objects.filter(workspace=account.connection.workspace_id, pk=wanted).first()
+    return {"title": post.title, "caption": post.caption} if post else {}
 
 
 @csrf_protect
-def _submit(request: HttpRequest, membership: Membership) -> HttpResponse:
+def _submit(request: HttpRequest, slug: str) -> HttpResponse:
+    membership = still_a_publisher(request, slug)
     connection = choose_connection(membership.workspace, request.POST.get("connection", ""))
     if connection is None:
         return render(request, "publishing/composer_empty.html", status=REFUSED)
@@ -106,6 +122,12 @@ def _submit(request: HttpRequest, membership: Membership) -> HttpResponse:
     if not form.is_valid() or video is None:
         return _show_again(request, membership, form, video, status=REFUSED)
     return _publish(request, membership, form, video)
+
+
+def still_a_publisher(request: HttpRequest, slug: str) -> Membership:
+    """Read the whole form, which may take an hour, and only then ask for the membership. Raises as that does."""
+    _ = request.POST
+    return require_membership(request, slug, at_least=Permission.PUBLISH.least)
 
 
 def _take_video(request: HttpRequest, workspace: Workspace, form: ComposerForm) -> Video | None:

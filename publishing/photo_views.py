@@ -20,7 +20,14 @@ from config.throttle import limit_posts, wait_of, words_for
 from connections.models import SocialConnection
 from connections.providers import provider_for
 from publishing import services
-from publishing.composer_views import REFUSED, TOO_MANY, carried_over, current_user, lead_to
+from publishing.composer_views import (
+    REFUSED,
+    TOO_MANY,
+    carried_over,
+    current_user,
+    lead_to,
+    still_a_publisher,
+)
 from publishing.composing import Account, choose_connection, look_at_account
 from publishing.models import Photo, Post
 from publishing.photo_forms import PhotoComposerForm
@@ -51,7 +58,7 @@ def photo_post_create(request: HttpRequest, slug: str) -> HttpResponse:
         request.upload_handlers = [
             PhotoUploadHandler(request, workspace=membership.workspace, provider=provider)
         ]
-        return _submit(request, membership)
+        return _submit(request, slug)
     return _show(request, membership, connection)
 
 
@@ -64,7 +71,8 @@ def _show(request: HttpRequest, membership: Membership, connection: SocialConnec
 
 
 @csrf_protect
-def _submit(request: HttpRequest, membership: Membership) -> HttpResponse:
+def _submit(request: HttpRequest, slug: str) -> HttpResponse:
+    membership = still_a_publisher(request, slug)
     connection = choose_connection(membership.workspace, request.POST.get("connection", ""))
     if connection is None:
         return render(request, "publishing/composer_empty.html", status=REFUSED)

@@ -12,9 +12,12 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
+from accounts.models import Membership
+from accounts.scopes import System, system_scope
 from connections.providers import provider_for
 from publishing import photos, services
 from publishing.models import Delivery, Photo, Post, PostKind
+from publishing.photo_uploads import PhotoUploadHandler
 from publishing.receiving import receive_stream
 from publishing.refusals import VideoRefusedError
 from publishing.states import DeliveryState, HoldReason
@@ -91,7 +94,8 @@ def test_a_reference_is_good_for_its_workspace_alone_and_not_once_used(acme, riv
 
     assert photos.find_kept_photos([reference, reference], workspace=acme) == [photo]
     assert photos.find_kept_photos([reference], workspace=rival) == []
-    assert photos.find_kept_photos([reference[:-1] + "A", str(photo.pk), ""], workspace=acme) == []
+    altered = reference[:-1] + ("A" if reference[-1] != "A" else "E")
+    assert photos.find_kept_photos([altered, str(photo.pk), ""], workspace=acme) == []
     photo.post = Post.objects.create(workspace=acme, kind=PostKind.PHOTO)
     photo.save()
     assert photos.find_kept_photos([reference], workspace=acme) == []
@@ -302,6 +306,20 @@ def test_a_second_click_is_no_second_post(send):
 
     assert Post.objects.count() == 1
     assert Photo.objects.count() == 1
+
+
+def test_who_is_taken_out_while_the_photos_are_on_their_way_publishes_nothing(send, erin, monkeypatch):
+    take = PhotoUploadHandler.receive_data_chunk
+
+    def be_taken_out(*args):
+        with system_scope(System.COMMAND):  # somebody else does it, in a request of their own
+            Membership.objects.filter(user=erin).delete()
+        return take(*args)
+
+    monkeypatch.setattr(PhotoUploadHandler, "receive_data_chunk", be_taken_out)
+
+    assert send().status_code == 404
+    assert not Post.objects.exists()
 
 
 def test_photos_of_others_are_not_taken_by_their_reference(send, rival):

@@ -11,8 +11,11 @@ from django.conf import settings as configured
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
+from accounts.models import Membership
+from accounts.scopes import System, system_scope
 from connections.models import ConnectionStatus
-from publishing.models import Delivery, Post, Video
+from publishing.models import Delivery, Post, StorageReservation, Video
+from publishing.uploads import VideoUploadHandler
 from tests.publishing.films import film, sound_only
 from tests.publishing.wire import refusal
 
@@ -456,6 +459,29 @@ def test_a_form_without_the_csrf_token_is_refused_and_leaves_nothing(acme, erin,
     answer = client.post(NEW, {"video": SimpleUploadedFile("clip.mp4", film())})
 
     assert answer.status_code == 403
+    assert files() == []
+
+
+@pytest.mark.parametrize(("role", "status"), [(None, 404), ("viewer", 403)])
+def test_who_is_taken_out_while_the_video_is_on_its_way_publishes_nothing(
+    submit, acme, erin, monkeypatch, settings, role, status
+):
+    settings.WORKSPACE_QUOTA_BYTES = 10**9
+    take = VideoUploadHandler.receive_data_chunk
+
+    def be_taken_out(*args):
+        mine = Membership.objects.filter(workspace=acme, user=erin)
+        with system_scope(System.COMMAND):  # somebody else does it, in a request of their own
+            mine.update(role=role) if role else mine.delete()
+        return take(*args)
+
+    monkeypatch.setattr(VideoUploadHandler, "receive_data_chunk", be_taken_out)
+
+    answer = submit()
+
+    assert answer.status_code == status
+    assert not Post.objects.exists()
+    assert not StorageReservation.objects.exists()
     assert files() == []
 
 
