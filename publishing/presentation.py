@@ -84,6 +84,11 @@ class Panel:
         return self.source_removed_at is not None and self.delivery.state in {_S.FAILED, _S.CANCELED}
 
     @property
+    def wants_other_media(self) -> bool:
+        """Whether a new post with the same words is a way on: this one ended without being published."""
+        return self.delivery.state in {_S.FAILED, _S.CANCELED}
+
+    @property
     def can_cancel(self) -> bool:
         """Whether stopping it still makes sense."""
         is_too_late = self.delivery.is_pulled and self.delivery.committed_at is not None
