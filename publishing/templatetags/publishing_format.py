@@ -41,5 +41,7 @@ def scan_wait(media: Video | Photo) -> str:
 
 @register.filter
 def megabytes_of(sent_bytes: int, total_bytes: int) -> str:
-    """Write how much of a file was sent, in powers of ten: "32.4 of 70.0 MB"."""
+    """Write how much of a file was sent, in powers of ten: "32.4 of 70.0 MB", "16 of 58 kB"."""
+    if total_bytes < 999_500:
+        return f"{sent_bytes / 1e3:.0f} of {total_bytes / 1e3:.0f} kB"
     return f"{sent_bytes / 1e6:.1f} of {total_bytes / 1e6:.1f} MB"
