@@ -2,6 +2,7 @@
 
 One process with threads serves many slow uploads; WEB_CONCURRENCY adds processes. There is no access log: its lines
 hold query strings, and an OAuth callback's query string is a secret. What happened is in the application's own log.
+The variables may also stand in `.env`, as all settings; the environment wins.
 """
 
 import os
@@ -10,15 +11,29 @@ import sys
 from pathlib import Path
 from typing import Any
 
-bind = os.environ.get("BIND", "0.0.0.0:8000")  # the demo binds loopback
+from environ import Env
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+
+class _Env(Env):
+    """Reads `.env` without putting it into the process's own environment, where a reload would find it outdated."""
+
+    ENVIRON = dict(os.environ)
+
+
+_Env.read_env(os.environ.get("ENV_FILE", str(BASE_DIR / ".env")))
+env = _Env()
+
+bind = env.str("BIND", default="0.0.0.0:8000")  # the demo binds loopback
 worker_class = "gthread"
-workers = int(os.environ.get("WEB_CONCURRENCY", "1"))
-threads = int(os.environ.get("WEB_THREADS", "8"))
+workers = env.int("WEB_CONCURRENCY", default=1)
+threads = env.int("WEB_THREADS", default=8)
 timeout = 120
-graceful_timeout = int(os.environ.get("WEB_GRACEFUL_SECONDS", "30"))
+graceful_timeout = env.int("WEB_GRACEFUL_SECONDS", default=30)
 keepalive = 5
 worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: S108 - the heartbeat file
-forwarded_allow_ips = os.environ.get("FORWARDED_ALLOW_IPS", "127.0.0.1")
+forwarded_allow_ips = env.str("FORWARDED_ALLOW_IPS", default="127.0.0.1")
 accesslog = None
 control_socket_disable = True  # it would lie in the home folder, one for all
 
@@ -42,8 +57,6 @@ logconfig_dict = {
 
 def on_starting(_: Any) -> None:
     """Refuse to start with insecure settings or a wrong key. In a process of its own: a reload reads all code anew."""
-    looked = subprocess.run(
-        [sys.executable, "-m", "config.startup"], cwd=Path(__file__).resolve().parent.parent, check=False
-    )
+    looked = subprocess.run([sys.executable, "-m", "config.startup"], cwd=BASE_DIR, check=False)
     if looked.returncode:
         raise SystemExit(looked.returncode)

@@ -39,6 +39,24 @@ def test_missing_setting_is_named_without_a_traceback(argv):
     assert "Traceback" not in done.stderr
 
 
+def test_web_server_reads_the_same_file_and_the_environment_wins(tmp_path):
+    (tmp_path / "env").write_text("WEB_THREADS=3\nBIND=127.0.0.1:9\n")
+    code = (
+        "from config import gunicorn as g; import os; print(g.bind, g.threads, 'WEB_THREADS' in os.environ)"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={"ENV_FILE": str(tmp_path / "env"), "BIND": "127.0.0.1:10"},
+        cwd=BASE_DIR,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+
+    assert done.stdout == "127.0.0.1:10 3 False\n"
+
+
 def test_settings_refuse_a_wrong_pkce_value():
     done = _read(COMPLETE | {"TIKTOK_PKCE": "sometimes"})
 
