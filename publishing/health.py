@@ -1,7 +1,8 @@
 """How well publishing works just now: figures from the database and Redis, so that any process gives the same.
 
-One set of figures for a workspace's page, the operators' page and the metrics. Each query uses an index made for it and
-reads few rows, since pages ask every few seconds.
+One set of figures for a workspace's page, the operators' page and the metrics. Each query uses an index made for it,
+since pages ask every few seconds. All read few rows but the count of states: it reads its index alone, some 0.2 seconds
+for a million deliveries.
 """
 
 from __future__ import annotations
