@@ -25,7 +25,15 @@ from accounts import audit
 from accounts.export_archive import Archive, ArchiveFile, local_path
 from accounts.export_contents import measure, write_contents
 from accounts.export_telling import tell_failed, tell_ready
-from accounts.models import DataExport, ExportState, Membership, PersonExport, User, WorkspaceExport
+from accounts.models import (
+    DataExport,
+    ExportState,
+    Membership,
+    PersonExport,
+    User,
+    Workspace,
+    WorkspaceExport,
+)
 from accounts.scopes import System, system_scope
 
 logger = logging.getLogger(__name__)
@@ -66,7 +74,7 @@ class NoRoomError(Exception):
 
 
 class LostLeaseError(Exception):
-    """Another worker has this export, or it is gone with its person or workspace."""
+    """Another worker has this export, or it was canceled, or is gone with its person or workspace."""
 
 
 def request_person_export(*, user: User) -> PersonExport:
@@ -85,6 +93,32 @@ def request_workspace_export(*, actor: Membership) -> WorkspaceExport:
             "workspace.export_requested", workspace=actor.workspace, actor=actor.user, export=export.pk
         )
     return export
+
+
+def cancel_person_export(*, user: User) -> bool:
+    """End the person's export that is being made, if there is one; return whether this call did it."""
+    return _cancel(
+        PersonExport.objects.filter(user=user), "account.export_canceled", workspace=None, actor=user
+    )
+
+
+def cancel_workspace_export(*, actor: Membership) -> bool:
+    """The same for the export of the actor's workspace; the door checks the role."""
+    rows = WorkspaceExport.objects.filter(workspace=actor.workspace)
+    return _cancel(rows, "workspace.export_canceled", workspace=actor.workspace, actor=actor.user)
+
+
+def _cancel(rows: Any, action: str, *, workspace: Workspace | None, actor: User) -> bool:
+    """Take row and file away. A worker that is at it notices with its next beat, and ends."""
+    with transaction.atomic():
+        being_made = rows.filter(state__in=[ExportState.WAITING, ExportState.BUILDING])
+        export = being_made.select_for_update().order_by("pk").first()
+        if export is None:
+            return False
+        audit.record(action, workspace=workspace, actor=actor, export=export.pk)
+        export.delete()
+        transaction.on_commit(lambda: _delete_file(export.file_name))
+    return True
 
 
 def _create(export: E) -> E:
@@ -128,10 +162,7 @@ def _claim() -> Export | None:
                 return None
             left_over, is_hopeless = export.file_name, export.tries >= MAX_TRIES
             if is_hopeless:
-                _fail(
-                    export,
-                    "It failed several times. Ask for it again; if that fails too, tell whoever runs this site.",
-                )
+                _fail(export, _HOPELESS)
             else:
                 _take(export)
         _delete_file(left_over)
@@ -144,7 +175,7 @@ def _next() -> Export | None:
     waiting: list[Export] = []
     for kind in KINDS:
         rows = kind.objects.filter(free, state__in=["waiting", "building"], wake_at__lte=Now())
-        waiting += rows.order_by("requested_at", "pk")[:1]
+        waiting += rows.select_for_update(skip_locked=True, of=("self",)).order_by("requested_at", "pk")[:1]
     return min(waiting, key=lambda export: export.requested_at, default=None)
 
 
@@ -266,11 +297,8 @@ def _give_back(export: Export, error: Exception) -> str:
     """After a failure: end it where another try would not help, else let it wait."""
     if isinstance(error, NoRoomError) or getattr(error, "errno", None) in _NO_ROOM:
         with transaction.atomic():
-            if _held(export).exists():
-                _fail(
-                    export,
-                    "The server has no room for it. Tell whoever runs this site, then ask for it again.",
-                )
+            if _held(export).select_for_update().exists():
+                _fail(export, _NO_ROOM_WORDS)
         return "no room"
     _held(export).update(
         state=ExportState.WAITING,

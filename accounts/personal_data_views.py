@@ -8,7 +8,7 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_http_methods
+from django.views.decorators.http import require_http_methods, require_POST
 
 from accounts import exports
 from accounts.exports import Export, ExportError
@@ -46,6 +46,29 @@ def workspace_data(request: HttpRequest, slug: str) -> HttpResponse:
         return redirect("workspace_data", slug=slug)
     export = exports.newest_of_workspace(actor)
     return _page(request, "accounts/workspace_data.html", export, {})
+
+
+@require_POST
+def personal_export_cancel(request: HttpRequest) -> HttpResponse:
+    """Cancel the export of the person's own data that is being made."""
+    is_canceled = exports.cancel_person_export(user=cast(User, request.user))
+    _tell_canceled(request, is_canceled)
+    return redirect("personal_data")
+
+
+@require_POST
+def workspace_export_cancel(request: HttpRequest, slug: str) -> HttpResponse:
+    """Cancel the export of the workspace that is being made."""
+    actor = require_membership(request, slug, at_least=Permission.EXPORT_DATA.least)
+    _tell_canceled(request, exports.cancel_workspace_export(actor=actor))
+    return redirect("workspace_data", slug=slug)
+
+
+def _tell_canceled(request: HttpRequest, is_canceled: bool) -> None:
+    if is_canceled:
+        messages.success(request, "The export is canceled. What was made of it is deleted.")
+    else:
+        messages.info(request, "There was no export to cancel: it had ended already.")
 
 
 def _page(

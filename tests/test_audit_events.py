@@ -244,6 +244,11 @@ def download_my_data(w: World) -> None:
     assert w.browser.get(f"/profile/data/{PersonExport.objects.get().pk}/").status_code == 200
 
 
+def cancel_my_data(w: World) -> None:
+    ask_for_my_data(w)
+    w.post("/profile/data/cancel/")
+
+
 def ask_for_workspace_data(w: World) -> None:
     w.post(reverse("workspace_data", args=["acme"]))
 
@@ -251,6 +256,11 @@ def ask_for_workspace_data(w: World) -> None:
 def make_workspace_export(w: World) -> None:
     ask_for_workspace_data(w)
     exports.build_due()
+
+
+def cancel_workspace_data(w: World) -> None:
+    ask_for_workspace_data(w)
+    w.post("/w/acme/settings/data/cancel/")
 
 
 def download_workspace_data(w: World) -> None:
@@ -486,11 +496,13 @@ TABLE = [
     row("member.removed", remove_member, "user", "role"),
     row("member.left", leave, "user", "role", who=VIC),
     row("account.export_requested", ask_for_my_data, "export", slug=NOWHERE),
+    row("account.export_canceled", cancel_my_data, "export", slug=NOWHERE),
     row("account.exported", make_my_export, "export", slug=NOWHERE, ip=NOWHERE),
     row("account.export_downloaded", download_my_data, "export", slug=NOWHERE),
     row("account.deletion_started", delete_account, "user", slug=NOWHERE),
     row("account.removed", remove_account, "user", who=NOBODY, slug=NOWHERE, ip=NOWHERE),
     row("workspace.export_requested", ask_for_workspace_data, "export"),
+    row("workspace.export_canceled", cancel_workspace_data, "export"),
     row("workspace.exported", make_workspace_export, "export", ip=NOWHERE),
     row("workspace.export_downloaded", download_workspace_data, "export"),
     row("workspace.created", create_workspace, "name", slug="second"),

@@ -22,7 +22,7 @@ from django.contrib.auth.models import Group
 from django.utils import timezone
 
 from accounts import invitations
-from accounts.models import Invitation, NoticeKind, Workspace
+from accounts.models import Invitation, NoticeKind, PersonExport, Workspace, WorkspaceExport
 from config import heartbeat
 from connections.models import WebhookEvent
 from connections.providers import provider_for
@@ -45,6 +45,13 @@ def deletion_requested(visit: Visit) -> None:
     """The workspace is to be deleted."""
     later = timezone.now() + timedelta(days=14)
     Workspace.objects.filter(pk=visit.side.workspace.pk).update(delete_after=later)
+
+
+def exports_under_way(visit: Visit) -> None:
+    """The visitor and the workspace have asked for an export."""
+    WorkspaceExport.objects.create(workspace=visit.side.workspace)
+    if visit.user is not None:
+        PersonExport.objects.create(user=visit.user)
 
 
 def invitation_opened(visit: Visit) -> None:

@@ -170,6 +170,11 @@ OURS: list[Entry] = [
         does(logged_in(302), WORKSPACE, MEMBERSHIP, body=typed(name="A new one")),
     ),
     form("profile/data/", logged_in(200), does(logged_in(302), "accounts_personexport")),
+    button(
+        "profile/data/cancel/",
+        does(logged_in(302), "accounts_personexport"),
+        given=given.exports_under_way,
+    ),
     page(
         "profile/data/<uuid:export_id>/",
         Deed((LOGIN, 404, 200, 200, 200, 200, 404), touches=frozenset({AUDIT})),
@@ -252,6 +257,11 @@ OURS: list[Entry] = [
         "w/<slug:slug>/settings/data/",
         members(200, Role.OWNER),
         does(members(302, Role.OWNER), "accounts_workspaceexport"),
+    ),
+    button(
+        "w/<slug:slug>/settings/data/cancel/",
+        does(members(302, Role.OWNER), "accounts_workspaceexport"),
+        given=given.exports_under_way,
     ),
     page(
         "w/<slug:slug>/settings/data/<uuid:export_id>/",

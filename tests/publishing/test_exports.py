@@ -409,6 +409,53 @@ def test_a_worker_notices_in_the_middle_that_its_export_is_gone(acme, member_of,
     assert stored() == []
 
 
+def test_an_export_that_waits_can_be_canceled_on_its_page(acme, alice, browser):
+    page = reverse("workspace_data", args=["acme"])
+    browser.post(page)
+    assert "Cancel the export" in browser.get(page).content.decode()
+
+    answer = browser.post(reverse("workspace_export_cancel", args=["acme"]), follow=True)
+
+    assert "The export is canceled" in answer.content.decode()
+    assert "Make an export" in answer.content.decode()
+    assert exports.build_due() == "none"
+    assert stored() == []
+
+
+def test_canceling_in_the_middle_ends_the_worker_and_leaves_no_file(
+    alice, acme, make_video, monkeypatch, django_capture_on_commit_callbacks
+):
+    make_video(acme)
+    monkeypatch.setattr(exports, "BEAT_S", 0.0)
+    exports.request_person_export(user=alice)
+    claimed = exports._claim()
+    real = exports.write_contents
+
+    def cancel(export, archive):
+        assert len(stored()) == 1
+        with django_capture_on_commit_callbacks(execute=True):
+            assert exports.cancel_person_export(user=alice)
+        assert stored() == []
+        real(export, archive)
+
+    monkeypatch.setattr(exports, "write_contents", cancel)
+
+    assert exports._build(claimed) == "lost"
+    assert stored() == []
+    assert not PersonExport.objects.exists()
+
+
+def test_canceling_what_has_ended_keeps_it_and_says_so(acme, browser, made):
+    export = made()
+
+    answer = browser.post(reverse("workspace_export_cancel", args=["acme"]), follow=True)
+
+    assert "no export to cancel" in answer.content.decode()
+    export.refresh_from_db()
+    assert export.state == ExportState.READY
+    assert len(stored()) == 1
+
+
 def test_progress_is_told_while_it_is_made(acme, member_of, make_video, monkeypatch):
     video = make_video(acme)
     monkeypatch.setattr(exports, "BEAT_S", 0.0)
