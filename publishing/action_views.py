@@ -18,7 +18,6 @@ from publishing.sources import SourceRemovedError
 from publishing.states import DeliveryState
 
 CHANGED = "This post has moved on meanwhile, so nothing was done. This is how it stands now."
-RETRY_WORDS = {DeliveryState.SCHEDULED: "It is being sent again."}
 CANCEL_WORDS = {
     CancelOutcome.CANCELED: (messages.SUCCESS, "Canceled. Nothing was posted, and nothing will be."),
     CancelOutcome.STOPPING: (messages.INFO, "Stopping: it is canceled before the last part is sent."),
@@ -45,7 +44,8 @@ def delivery_retry(request: HttpRequest, slug: str, delivery_id: str) -> HttpRes
     except (IllegalTransitionError, StaleTransitionError):
         messages.warning(request, CHANGED)
     else:
-        messages.success(request, RETRY_WORDS.get(delivery.state, "It goes on from where it was."))
+        is_anew = delivery.state == DeliveryState.SCHEDULED
+        messages.success(request, "It is being sent again." if is_anew else "It goes on from where it was.")
     return redirect("publishing:post_detail", slug=slug, post_id=delivery.post_id)
 
 

@@ -17,13 +17,14 @@ MAX_JOBS = 4
 """Publish jobs that the engine starts by itself for one delivery."""
 
 CAP_WAIT = timedelta(hours=1)
+CAP_LEAST = timedelta(minutes=1)
 CAP_PATIENCE = timedelta(hours=26)
 """A daily cap clears within 24 h; after this the post is failed with the cap's reason."""
 
 QUICK_POLLS_FOR = timedelta(seconds=8)
 """A small post is through by then; a webhook would hardly come sooner."""
 
-BYTES_PATIENCE = timedelta(seconds=30)
+BYTES_PATIENCE = timedelta(minutes=2)
 """How long the platform may count fewer bytes than it took before it is sent the missing ones again."""
 
 STATUS_PATIENCE = timedelta(days=7)

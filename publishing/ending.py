@@ -7,7 +7,10 @@ from datetime import timedelta
 from functools import partial
 from typing import Any
 
+from django.db import transaction
+
 from connections.errors import ProviderError
+from connections.models import SocialConnection
 from connections.providers import provider_for
 from publishing.models import Delivery
 from publishing.notifying import advance_and_tell
@@ -79,15 +82,45 @@ def hold(
 def hold_for_reconnect(
     delivery: Delivery, error: ProviderError | None = None, *, is_quiet: bool = False
 ) -> str:
-    """Wait until the account is connected again; that resumes it by itself."""
-    return hold(
-        delivery,
-        HoldReason.RECONNECT,
-        message=f"{platform(delivery)} no longer lets Broadside use this account. Nothing is lost.",
-        next_step="Reconnect the account. The post then goes on by itself.",
-        error=error,
-        is_quiet=is_quiet,
+    """Wait until the account is connected again; that resumes it by itself.
+
+    If it was connected again since `delivery.connection` was read, nothing would resume it: it goes on at once.
+    """
+    message, next_step = _words_to_reconnect(delivery)
+    with transaction.atomic():
+        if _is_connected_again(delivery):
+            delivery.release(wake_in=timedelta(0), claim_count=0)
+            return "connected again"
+        return hold(
+            delivery,
+            HoldReason.RECONNECT,
+            message=message,
+            next_step=next_step,
+            error=error,
+            is_quiet=is_quiet,
+        )
+
+
+def _words_to_reconnect(delivery: Delivery) -> tuple[str, str]:
+    name = platform(delivery)
+    if delivery.may_be_posted:
+        return (
+            f"All of it is with {name} and may be posted by now, but {name} no longer lets Broadside use this account, "
+            "so that it cannot ask.",
+            "Reconnect the account. Broadside then asks by itself what became of the post.",
+        )
+    return (
+        f"{name} no longer lets Broadside use this account. Nothing is lost.",
+        "Reconnect the account. The post then goes on by itself.",
     )
+
+
+def _is_connected_again(delivery: Delivery) -> bool:
+    """The lock makes a reconnect that is under way come wholly before this or find the delivery held."""
+    seen = delivery.connection
+    now = SocialConnection.objects.select_for_update(no_key=True).filter(pk=seen.pk).first()
+    is_newer = now is not None and now.token_generation != seen.token_generation
+    return now is not None and now.is_active and (is_newer or not seen.is_active)
 
 
 def cancel(delivery: Delivery) -> str:

@@ -28,7 +28,15 @@ from connections.limits import LocalLimitError
 from connections.providers import provider_for
 from publishing import ending, leaving, polling, preparing, sending
 from publishing.attempts import note
-from publishing.backoff import CAP_PATIENCE, CAP_WAIT, MAX_DEATHS, MAX_TRIES, limit_wait, retry_wait
+from publishing.backoff import (
+    CAP_LEAST,
+    CAP_PATIENCE,
+    CAP_WAIT,
+    MAX_DEATHS,
+    MAX_TRIES,
+    limit_wait,
+    retry_wait,
+)
 from publishing.blocks import FileChangedError
 from publishing.models import Delivery, StaleTransitionError
 from publishing.states import DeliveryState, HoldReason
@@ -71,7 +79,7 @@ def _work(delivery: Delivery) -> str:
         except ProviderError as error:
             return _recover(delivery, error)
         except FileChangedError:
-            return _file_gone(delivery)
+            outcome = _file_gone(delivery)
         if outcome is not None:
             return outcome
         resumed = False
@@ -172,24 +180,31 @@ def _hold_unconfirmed(delivery: Delivery, error: ProviderError | None = None) ->
 
 def _wait_for_cap(delivery: Delivery, error: CapError) -> str:
     if delivery.age > CAP_PATIENCE:
+        if delivery.may_be_posted:
+            return _hold_unconfirmed(delivery, error)
         return ending.fail(delivery, code=error.code, log_id=error.log_id)
     message = provider_for(delivery.connection.provider).explain(error.code).message
-    return ending.wait(delivery, error.wait or CAP_WAIT, error=error, message=message)
+    delay = max(error.wait, CAP_LEAST) if error.wait else CAP_WAIT
+    return ending.wait(delivery, delay, error=error, message=message)
 
 
 def _hold_for_operator(delivery: Delivery, error: ProviderError) -> str:
     explanation = provider_for(delivery.connection.provider).explain(error.code)
+    is_there = f" All of it is with {ending.platform(delivery)} and may be posted by now."
     return ending.hold(
         delivery,
         HoldReason.CONFIGURATION,
-        message=explanation.message,
+        message=explanation.message + (is_there if delivery.may_be_posted else ""),
         next_step=explanation.next_step,
         error=error,
     )
 
 
-def _file_gone(delivery: Delivery) -> str:
+def _file_gone(delivery: Delivery) -> str | None:
     note(delivery, "chunk", "file missing", message="The stored file is gone or shorter than it was")
+    if delivery.committed_at:  # its last byte was sent before: the platform's status is what tells the rest
+        sending.finish(delivery)
+        return None
     return ending.fail(
         delivery,
         code="file_missing",
@@ -213,6 +228,12 @@ def _survive(delivery: Delivery, error: Exception) -> str:
 
 
 def _give_up_on_killer(delivery: Delivery) -> str:
+    if delivery.state in {
+        DeliveryState.PUBLISHED,
+        DeliveryState.IN_INBOX,
+    }:  # that stands, whatever else is unknown
+        delivery.release(wake_in=None, claim_count=0)
+        return "asked in vain"
     if delivery.may_be_posted:
         return _hold_unconfirmed(delivery)
     return ending.hold(

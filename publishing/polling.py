@@ -45,7 +45,7 @@ def ask(delivery: Delivery) -> PublishStatus:
 
 def poll(delivery: Delivery) -> str | None:
     """Ask once; follow what the answer says, or wait for the next question."""
-    pulling.ask_to_cancel(delivery)
+    unheard = pulling.ask_to_cancel(delivery)
     started_at = timezone.now()
     status = ask(delivery)
     reached("status answered")
@@ -56,6 +56,8 @@ def poll(delivery: Delivery) -> str | None:
         return _in_inbox(delivery)
     if status.phase is PublishPhase.FAILED:
         return refuse(delivery, status)
+    if unheard is not None:
+        raise unheard
     if delivery.is_pulled:
         delivery.record(sent_bytes=pulling.fetched_bytes(delivery, status))
     if _misses_bytes(delivery, status):
@@ -69,10 +71,11 @@ def _misses_bytes(delivery: Delivery, status: PublishStatus) -> bool:
     if status.phase is not PublishPhase.UPLOADING or status.stored_bytes is None or not delivery.upload_url:
         return False
     late = delivery.poll_count >= 3 and delivery.age > scaled(BYTES_PATIENCE)
-    return late and status.stored_bytes < delivery.total_bytes and not _was_sent_again(delivery)
+    return late and status.stored_bytes < delivery.total_bytes and not was_sent_again(delivery)
 
 
-def _was_sent_again(delivery: Delivery) -> bool:
+def was_sent_again(delivery: Delivery) -> bool:
+    """Whether its job was sent bytes again that the platform missed."""
     return delivery.attempts.filter(step="resend", detail__publish_id=delivery.publish_id).exists()
 
 
@@ -127,7 +130,7 @@ def refuse(delivery: Delivery, status: PublishStatus) -> str | None:
         case FailureClass.CAP:
             return _new_job(delivery, status, CAP_WAIT)
         case FailureClass.REAUTHORIZE:
-            return _hold_for_new_job(delivery)
+            return _hold_for_new_job(delivery, status)
         case FailureClass.CANCELED:
             return ending.cancel(delivery)
         case _:
@@ -150,9 +153,15 @@ def _new_job(delivery: Delivery, status: PublishStatus, delay: timedelta) -> str
     return "will start again"
 
 
-def _hold_for_new_job(delivery: Delivery) -> str:
-    if delivery.state != DeliveryState.IN_INBOX:
-        _forget_job(delivery)
+def _hold_for_new_job(delivery: Delivery, status: PublishStatus) -> str:
+    if delivery.state == DeliveryState.IN_INBOX:  # the job has ended: to ask for it again would tell the same
+        return ending.fail(
+            delivery,
+            code=status.fail_reason,
+            log_id=status.log_id,
+            next_step="Connect the account again, then send the draft again.",
+        )
+    _forget_job(delivery)
     return ending.hold_for_reconnect(delivery)
 
 
@@ -213,7 +222,7 @@ def _ask_later(delivery: Delivery, *, patience: timedelta) -> str:
         return ending.hold(
             delivery,
             HoldReason.UNCONFIRMED,
-            message=f"{name} has been processing this video for {patience.days} days without an answer.",
+            message=f"{name} has been processing this post for {patience.days} days without an answer.",
             next_step=f"Look at the {name} profile: if it is there, mark it as posted; if not, send it again.",
         )
     delivery.release(

@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from config.faultpoints import reached
 from connections.clients import call
-from connections.errors import ProviderError, RejectedError
+from connections.errors import ProviderError, RejectedError, ResponseError, TransportError
 from connections.providers import provider_for
 from connections.providers.base import Client, PublishJob, PublishPhase, PublishStatus
 from publishing import ending
@@ -152,14 +152,15 @@ def _announce(delivery: Delivery) -> datetime:
     raise StaleTransitionError(f"delivery {delivery.pk} was taken over before it was asked for")
 
 
-def ask_to_cancel(delivery: Delivery) -> None:
-    """Pass a person's wish on to the platform, which says whether it is too late. Raises ProviderError if it did not.
+def ask_to_cancel(delivery: Delivery) -> ProviderError | None:
+    """Pass a person's wish on to the platform, which says whether it is too late; return the error if it did not hear.
 
-    Its yes is not the end, nor is a refusal for another reason: the status that is asked next is.
+    Its yes is not the end, nor is silence, nor a refusal for another reason: the status that is asked next is. Raises
+    ProviderError where that would be refused, too.
     Source: https://developers.tiktok.com/doc/content-posting-api-media-transfer-guide
     """
     if not delivery.cancel_requested_at or delivery.committed_at or not delivery.is_pulled:
-        return
+        return None
     try:
         with attempt(delivery, "cancel"):
             call(delivery.connection, lambda client: client.cancel(delivery.publish_id))
@@ -168,6 +169,9 @@ def ask_to_cancel(delivery: Delivery) -> None:
         if error.code == "publish_not_cancellable":  # committed: from here on it is too late
             delivery.record(committed_at=Now(), cancel_requested_at=None)
             ending.log_outcome(delivery, "too late to cancel", publish_id=delivery.publish_id)
+    except (TransportError, ResponseError) as error:
+        return error
+    return None
 
 
 def fetched_bytes(delivery: Delivery, status: PublishStatus) -> int:
