@@ -58,6 +58,28 @@ def protect(table: str, *, rule: str = "workspace_id = (SELECT app_workspace())"
     return RunSQL("\n".join(lines), "\n".join(undo))
 
 
+def key_by_workspace(table: str) -> RunSQL:
+    """Let rows of other tables refer to those of `table` by workspace and id together. Comes before `keep_together`."""
+    return RunSQL(
+        f"ALTER TABLE {table} ADD CONSTRAINT {table}_of_workspace UNIQUE (workspace_id, id);",
+        f"ALTER TABLE {table} DROP CONSTRAINT {table}_of_workspace;",
+    )
+
+
+def keep_together(table: str, column: str, parent: str) -> RunSQL:
+    """Have a row of `table` refer by `column` to rows of its own workspace only.
+
+    Policies cannot: the database looks at foreign keys without them.
+    https://www.postgresql.org/docs/current/ddl-rowsecurity.html
+    """
+    name = f"{table}_{column}_same_workspace"
+    return RunSQL(
+        f"ALTER TABLE {table} ADD CONSTRAINT {name} FOREIGN KEY (workspace_id, {column})"
+        f" REFERENCES {parent} (workspace_id, id) DEFERRABLE INITIALLY DEFERRED;",
+        f"ALTER TABLE {table} DROP CONSTRAINT {name};",
+    )
+
+
 def tenant_tables() -> set[str]:
     """The tables that must have a rule: those with `workspace_id`, the workspaces themselves, and what is marked so.
 
@@ -87,6 +109,22 @@ def unprotected_tables() -> list[str]:
         return [name for (name,) in cursor.fetchall()]
 
 
+def loose_references() -> list[str]:
+    """The columns by which a row could refer to another workspace's row: `table.column`. Raises DatabaseError."""
+    tables = tenant_tables() - {"accounts_workspace"}
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT one.conrelid::regclass || '.' || attname FROM pg_constraint one"
+            " JOIN pg_attribute ON attrelid = one.conrelid AND attnum = one.conkey[1]"
+            " WHERE one.contype = 'f' AND cardinality(one.conkey) = 1 AND one.confrelid = ANY(%s::regclass[])"
+            " AND NOT EXISTS (SELECT FROM pg_constraint two WHERE two.contype = 'f' AND two.conrelid = one.conrelid"
+            " AND two.confrelid = one.confrelid AND cardinality(two.conkey) = 2 AND one.conkey <@ two.conkey)"
+            " ORDER BY 1",
+            [sorted(tables)],
+        )
+        return [name for (name,) in cursor.fetchall()]
+
+
 def is_exempt() -> bool:
     """Whether the database's role is bound by no policy, as a superuser is. Raises DatabaseError."""
     with connection.cursor() as cursor:
@@ -108,7 +146,9 @@ def check_row_security(databases: Sequence[str] | None = None, **_: Any) -> list
     if "default" not in (databases or ()):
         return []
     try:
-        bare = [] if _has_migrations_to_apply() else unprotected_tables()
+        is_ready = not _has_migrations_to_apply()
+        bare = unprotected_tables() if is_ready else []
+        loose = loose_references() if is_ready else []
         exempt = is_exempt()
     except DatabaseError:
         return []  # no database yet; others say so
@@ -119,6 +159,14 @@ def check_row_security(databases: Sequence[str] | None = None, **_: Any) -> list
             id="accounts.E001",
         )
         for table in bare
+    ]
+    found += [
+        Error(
+            f"{column} can refer to a row of another workspace.",
+            hint="Add accounts.row_security.keep_together() to a migration.",
+            id="accounts.E003",
+        )
+        for column in loose
     ]
     if exempt:
         found.append(

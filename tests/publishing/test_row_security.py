@@ -9,14 +9,15 @@ import uuid
 
 import psycopg
 import pytest
+from django.apps import apps
 from django.core.checks import run_checks
-from django.db import DatabaseError, ProgrammingError, connection, transaction
+from django.db import DatabaseError, IntegrityError, ProgrammingError, connection, transaction
 from django.http import StreamingHttpResponse
 from django.utils import timezone
 
 from accounts import scopes
 from accounts.models import AuditEvent, Invitation, Membership, Notice, Workspace, WorkspaceExport
-from accounts.row_security import is_exempt, tenant_tables, unprotected_tables
+from accounts.row_security import is_exempt, loose_references, tenant_tables, unprotected_tables
 from accounts.scopes import (
     NOTHING,
     Scope,
@@ -139,6 +140,33 @@ def test_a_row_cannot_be_moved_into_another_workspace(both, table):
         assert write(f"UPDATE {table} SET id = id WHERE workspace_id = %s", rival.pk) == 0
 
 
+REFERENCES = [
+    ("publishing_post", "video_id", "publishing_video"),
+    ("publishing_photo", "post_id", "publishing_post"),
+    ("publishing_delivery", "post_id", "publishing_post"),
+    ("publishing_delivery", "connection_id", "social_connections"),
+    ("publishing_attempt", "delivery_id", "publishing_delivery"),
+]
+
+
+@pytest.mark.parametrize("place", ["in its workspace", "in a system scope"])
+@pytest.mark.parametrize(("table", "column", "parent"), REFERENCES)
+def test_a_row_cannot_refer_to_what_is_of_another_workspace(both, table, column, parent, place):
+    acme, rival = both
+    scope = Scope(workspace_id=acme.pk) if place == "in its workspace" else Scope(system="tests")
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT id FROM {parent} WHERE workspace_id = %s", [rival.pk])
+        foreign = cursor.fetchone()[0]
+
+    with (
+        entered(scope),
+        pytest.raises(IntegrityError, match=f"{table}_{column}_same_workspace"),
+        transaction.atomic(),
+    ):
+        assert write(f"UPDATE {table} SET {column} = %s WHERE workspace_id = %s", foreign, acme.pk)
+        connection.check_constraints()
+
+
 def test_in_a_workspace_no_other_workspace_is_to_be_seen(both):
     acme, rival = both
     with workspace_scope(acme.pk):
@@ -189,6 +217,7 @@ def test_a_person_in_one_workspace_reads_only_memberships_and_notices_of_their_o
 
 def test_every_tenant_table_has_the_rule():
     assert unprotected_tables() == []
+    assert loose_references() == []
     assert not is_exempt()
     assert run_checks(databases=["default"]) == []
 
@@ -206,6 +235,22 @@ def test_the_check_finds_a_table_whose_rule_was_taken_away(table, change):
     write(change.format(table))
     assert [one.id for one in run_checks(databases=["default"])] == ["accounts.E001"]
     assert unprotected_tables() == [table]
+
+
+@pytest.mark.parametrize(("table", "column", "parent"), REFERENCES)
+def test_the_check_finds_a_reference_that_could_leave_the_workspace(table, column, parent):
+    write(f"ALTER TABLE {table} DROP CONSTRAINT {table}_{column}_same_workspace")
+    assert [one.id for one in run_checks(databases=["default"])] == ["accounts.E003"]
+    assert loose_references() == [f"{table}.{column}"]
+
+
+def test_every_reference_between_tenant_tables_is_tried():
+    assert set(REFERENCES) == {
+        (model._meta.db_table, column.attname, column.related_model._meta.db_table)
+        for model in apps.get_models()
+        for column in model._meta.concrete_fields
+        if column.is_relation and column.related_model._meta.db_table in {*TABLES} - {"accounts_workspace"}
+    }
 
 
 def test_the_check_lets_the_migration_through_that_brings_the_rule():
