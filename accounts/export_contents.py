@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, cast
 
 from allauth.account.models import EmailAddress
@@ -181,7 +181,13 @@ def _of_person(user: User) -> Iterable[Part]:
     yield table("notice_switches", switches, "kind", "on_site", "by_email")
     key = str(user.pk)
     about = Q(actor_id=user.pk) | Q(details__user=key) | Q(details__user_id=key)
-    yield _audit(AuditEvent.objects.filter(about))
+    events = _audit(AuditEvent.objects.filter(about))
+    yield Table(events.name, (_without_place_of_others(row, user) for row in events.rows))
+
+
+def _without_place_of_others(row: Mapping[str, Any], user: User) -> Mapping[str, Any]:
+    """What others did to a person is theirs to know; from which address they did it is not."""
+    return row if row["actor_id"] == user.pk else {**row, "ip": None}
 
 
 def _audit(events: QuerySet[AuditEvent]) -> Table:

@@ -194,6 +194,22 @@ def test_a_persons_export_holds_only_what_they_brought_in(acme, alice, erin, mak
     assert "members.json" not in names
 
 
+def test_a_persons_export_tells_their_own_addresses_and_not_those_of_others(acme, alice, erin):
+    for actor in (alice, erin):
+        AuditEvent.objects.create(
+            workspace_id=acme.pk,
+            actor_id=actor.pk,
+            action="member.role_changed",
+            ip=f"198.51.100.{1 + (actor == erin)}",
+            details={"user": str(erin.pk)},
+        )
+
+    rows = read(archive_of(_person_export(erin)), "audit.json")
+
+    places = {row["actor_id"]: row["ip"] for row in rows if row["action"] == "member.role_changed"}
+    assert places == {str(alice.pk): None, str(erin.pk): "198.51.100.2"}
+
+
 def test_the_shape_is_the_documented_one(acme, alice, member_of, monkeypatch):
     text = (Path(__file__).resolve().parents[2] / "docs/personal-data.md").read_text()
     rows = re.findall(r"^\| `(\w+)`[^|]*\| (workspace|person|both) \| ([^|]+) \|$", text, re.MULTILINE)
