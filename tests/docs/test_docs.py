@@ -41,6 +41,7 @@ MAY_IMPORT = {
 READS_ENVIRONMENT = ("config/settings.py", "config/gunicorn.py", "stack/options.py")
 NOT_FOR_PEOPLE = {"ENV_FILE"}
 IMAGE_BYTES = 150_000
+CHECK_ID = re.compile(r"\w+\.[EW]\d{3}")
 
 
 # --- Links ------------------------------------------------------------------------------------------------------------
@@ -146,6 +147,67 @@ def _source(name: str) -> str:
     return (BASE_DIR / name).read_text()
 
 
+def _settings_of_the_page() -> dict[str, str]:
+    """Each setting of the table in docs/operations.md with its default."""
+    section = page("docs/operations.md").section("## Settings")
+    rows = re.findall(r"^\| `([A-Z][A-Z0-9_]+)` \| [^|]+ \| ([^|]+) \|$", section, re.MULTILINE)
+    assert len(rows) == len(dict(rows))
+    return dict(rows)
+
+
+def test_table_of_settings_is_the_example_and_what_compose_wants():
+    compose = set(re.findall(r"\$\{([A-Z_]+)[:}]", _source("docker-compose.yml")))
+
+    assert set(_settings_of_the_page()) == _in_example() | compose
+
+
+def _literal_defaults() -> dict[str, str]:
+    """What the code reads where nothing is set, of those settings whose default is written out and not empty."""
+    calls = [
+        node
+        for name in ("config/settings.py", "config/gunicorn.py")
+        for node in ast.walk(ast.parse(_source(name)))
+        if isinstance(node, ast.Call) and ast.unparse(node.func).startswith("env.")
+    ]
+    defaults = {
+        call.args[0].value: word.value
+        for call in calls
+        for word in call.keywords
+        if word.arg == "default" and isinstance(call.args[0], ast.Constant)
+    }
+    plain = {
+        name: eval(ast.unparse(value))  # noqa: S307 - our own source, without a name in it
+        for name, value in defaults.items()
+        if not any(isinstance(part, (ast.Name, ast.Call)) for part in ast.walk(value))
+    }
+    return {name: _as_text(value) for name, value in plain.items() if value not in ("", [], {}, None)}
+
+
+def _as_text(value: object) -> str:
+    """As it is written in the environment."""
+    if isinstance(value, list):
+        return ",".join(value)
+    return f"{value:g}" if isinstance(value, float) else str(int(value) if isinstance(value, bool) else value)
+
+
+def test_defaults_of_the_table_are_those_of_the_code():
+    told, read = _settings_of_the_page(), _literal_defaults()
+
+    assert len(read) > 25
+    assert {name: told[name] for name in read} == {name: f"`{value}`" for name, value in read.items()}
+
+
+def test_defaults_of_the_example_are_those_of_the_code():
+    shown = dict(
+        re.findall(r"^# ([A-Z][A-Z0-9_]+)=(.*)$", (BASE_DIR / ".env.example").read_text(), re.MULTILINE)
+    )
+    read = _literal_defaults()
+
+    assert {name: value for name, value in shown.items() if name in read} == {
+        name: value for name, value in read.items() if name in shown
+    }
+
+
 # --- Names of code ----------------------------------------------------------------------------------------------------
 
 
@@ -159,10 +221,24 @@ def test_paths_exist(one: Page):
 @each_page
 def test_modules_and_their_members_exist(one: Page):
     named = [
-        span for span in one.spans if re.fullmatch(rf"(?:{'|'.join(PROGRAMS)})(?:\.\w+)+(?:\(.*\))?", span)
+        span
+        for span in one.spans
+        if re.fullmatch(rf"(?:{'|'.join(PROGRAMS)})(?:\.\w+)+(?:\(.*\))?", span)
+        and not CHECK_ID.fullmatch(span)
     ]
 
     assert [name for name in named if not _is_there(name.split("(")[0])] == []
+
+
+def _product_code() -> str:
+    return "\n".join(path.read_text() for name in PROGRAMS for path in (BASE_DIR / name).rglob("*.py"))
+
+
+@each_page
+def test_system_checks_exist(one: Page):
+    named = {span for span in one.spans if CHECK_ID.fullmatch(span)}
+
+    assert named - set(re.findall(r'\bid="([^"]+)"', _product_code())) == set()
 
 
 def _is_there(name: str) -> bool:
@@ -186,7 +262,7 @@ def test_constants_occur_in_the_code(one: Page):
         for span in one.spans
         if (match := re.fullmatch(r"([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)(?:=.*)?", span))
     }
-    code = "\n".join(path.read_text() for name in PROGRAMS for path in (BASE_DIR / name).rglob("*.py"))
+    code = _product_code() + _source("docker-compose.yml")
 
     assert [word for word in sorted(words) if not re.search(rf"\b{word}\b", code)] == []
 
