@@ -125,7 +125,7 @@ def _words(delivery: Delivery) -> tuple[NoticeKind, str, str, str]:
                 NoticeKind.PUBLISHED,
                 f"In the {platform} inbox: {name}",
                 f"The draft is there, and not posted yet. {account}",
-                f"Open {platform} → Inbox, tap the notification, add caption and settings, then post.",
+                f"Open {platform} → Inbox, {finishing(delivery)}.",
             )
         case DeliveryState.FAILED:
             body = delivery.reason_message or f"{platform} gave no reason."
@@ -135,10 +135,12 @@ def _words(delivery: Delivery) -> tuple[NoticeKind, str, str, str]:
             return NoticeKind.HELD, f"Waiting for you: {name}", body, delivery.reason_next_step
 
 
+def finishing(delivery: Delivery) -> str:
+    """What is left to do on a draft in the app: photos bring their title and description along."""
+    settings = "choose the settings" if delivery.post.is_photo else "add the caption and settings"
+    return f"tap the notification, {settings}, then post"
+
+
 def _name(delivery: Delivery) -> str:
-    post = delivery.post
-    words = (
-        post.title or post.caption or (post.video.original_name if post.video else post.get_kind_display())
-    )
-    folded = " ".join(words.split())
+    folded = " ".join(delivery.post.name.split())
     return folded if len(folded) <= 80 else folded[:79] + "…"

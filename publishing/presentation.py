@@ -9,6 +9,7 @@ from connections.providers import provider_for
 from connections.providers.base import Provider, PublishMode
 from publishing import scanning
 from publishing.models import Delivery
+from publishing.notifying import finishing
 from publishing.progress import Progress, read_progress
 from publishing.states import EDGES, WORKING, DeliveryState, HoldReason
 
@@ -276,9 +277,13 @@ def _expectation(total_bytes: int) -> str:
 def _published(delivery: Delivery, provider: Provider, now: datetime) -> _Words:
     username = delivery.account_username or delivery.connection.username
     if delivery.platform_post_ids:
+        ids = delivery.platform_post_ids
         links = tuple(
-            Link(f"Open on {provider.label}", provider.post_url(username, post_id))
-            for post_id in delivery.platform_post_ids
+            Link(
+                f"Open on {provider.label}" if len(ids) == 1 else f"Open post {number} on {provider.label}",
+                provider.post_url(username, post_id),
+            )
+            for number, post_id in enumerate(ids, start=1)
         )
         return _Words(f"Published on {provider.label}", tone="success", links=_real(links))
     profile = _real((Link("Open the profile", provider.profile_url(username)),))
@@ -293,7 +298,7 @@ def _in_inbox(delivery: Delivery, provider: Provider, now: datetime) -> _Words:
     return _Words(
         f"The draft is in the {provider.label} inbox",
         (
-            f"Open {provider.label} → Inbox to finish: tap the notification, add the caption and settings, then post.",
+            f"Open {provider.label} → Inbox to finish: {finishing(delivery)}.",
             "Once that is done, this page says so.",
         ),
         "success",

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from accounts.models import Role
 from publishing.attempts import note
-from publishing.models import Attempt, Delivery
+from publishing.models import Attempt, Delivery, Post, PostKind
 from publishing.states import DeliveryState, HoldReason
 
 LIST = "/w/acme/posts/"
@@ -193,6 +193,50 @@ def test_page_shows_the_bytes_that_left_before_they_were_committed(editor, acme,
 
     assert "32.4 of 70.0 MB sent" in text_of(page)
     assert 'value="32400000" max="70000000"' in page.content.decode()
+
+
+@pytest.mark.parametrize(
+    ("post_ids", "words"),
+    [
+        (["7000000000000000001"], ["Open on TikTok"]),
+        (
+            ["7000000000000000001", "7000000000000000002", "7000000000000000003"],
+            ["Open post 1 on TikTok", "Open post 2 on TikTok", "Open post 3 on TikTok"],
+        ),
+    ],
+)
+def test_page_of_a_draft_that_was_posted_several_times_tells_its_posts_apart(
+    editor, acme, make_delivery, post_ids, words
+):
+    delivery = make_delivery(
+        acme,
+        mode="inbox",
+        state=S.PUBLISHED,
+        wake_at=None,
+        account_username="harbor",
+        platform_post_ids=post_ids,
+    )
+
+    page = editor.get(url_of(delivery))
+
+    assert re.findall(r"Open (?:post \d )?on TikTok", text_of(page)) == words
+    for post_id in post_ids:
+        assert page.content.decode().count(f"/@harbor/video/{post_id}") == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        (PostKind.VIDEO, "tap the notification, add the caption and settings, then post."),
+        (PostKind.PHOTO, "tap the notification, choose the settings, then post."),
+    ],
+)
+def test_page_of_a_draft_says_what_is_left_to_do(editor, acme, make_delivery, kind, words):
+    delivery = make_delivery(acme, mode="inbox", state=S.IN_INBOX, wake_at=None)
+    if kind == PostKind.PHOTO:
+        Post.objects.filter(pk=delivery.post_id).update(kind=kind, video=None)
+
+    assert words in text_of(editor.get(url_of(delivery)))
 
 
 def test_page_of_a_queued_post_polls_each_second_and_reloads_without_a_script(editor, acme, make_delivery):
