@@ -39,7 +39,7 @@ def load_people() -> str:
     people = {login: _load_user(login) for login in LOGINS}
     workspace = Workspace.objects.filter(slug=WORKSPACE_SLUG).first()
     if workspace is None:
-        workspace = create_workspace(name=WORKSPACE_NAME, owner=people[OWNER])
+        workspace = create_workspace(name=WORKSPACE_NAME, slug=WORKSPACE_SLUG, owner=people[OWNER])
     Membership.objects.get_or_create(workspace=workspace, user=people[OWNER], defaults={"role": Role.OWNER})
     Membership.objects.get_or_create(workspace=workspace, user=people[VIEWER], defaults={"role": Role.VIEWER})
     return "\n".join(f"{login.email:<24} {PASSWORD}   {login.what}" for login in LOGINS)

@@ -27,19 +27,22 @@ class RoleChangeError(Exception):
     """This member may not make that change."""
 
 
-def create_workspace(*, name: str, owner: User) -> Workspace:
-    """Save a workspace with `owner` in it, under a slug made from its name, in one transaction."""
+def create_workspace(*, name: str, owner: User, slug: str = "") -> Workspace:
+    """Save a workspace with `owner` in it, in one transaction.
+
+    Its slug is made from its name and always ends at random: a plain name that is refused would tell anybody that
+    such a workspace exists. `slug` is one that an operator chose; raises IntegrityError if it is taken.
+    """
     base = slugify(name)[:40].strip("-") or "workspace"
-    for attempt in range(SLUG_ATTEMPTS):
-        slug = base if attempt == 0 else f"{base}-{secrets.token_hex(3)}"
-        workspace = Workspace(name=name, slug=slug)
+    for _ in range(SLUG_ATTEMPTS):
+        workspace = Workspace(name=name, slug=slug or f"{base}-{secrets.token_hex(3)}")
         try:
             with workspace_scope(workspace.pk), transaction.atomic():
                 workspace.save(force_insert=True)
                 Membership.objects.create(workspace=workspace, user=owner, role=Role.OWNER)
                 audit.record("workspace.created", workspace=workspace, actor=owner, name=name)
         except IntegrityError:
-            if not _is_taken(slug):
+            if slug or not _is_taken(workspace.slug):
                 raise
         else:
             return workspace

@@ -34,7 +34,7 @@ def test_home_brings_a_member_of_several_to_the_one_joined_first(alice, browse):
 
 
 def test_home_brings_a_member_of_several_to_the_one_used_last(alice, browse):
-    create_workspace(name="Second", owner=alice)
+    create_workspace(name="Second", slug="second", owner=alice)
     client = browse(alice)
     client.get("/w/second/members/")
 
@@ -42,7 +42,7 @@ def test_home_brings_a_member_of_several_to_the_one_used_last(alice, browse):
 
 
 def test_home_forgets_a_workspace_that_one_was_removed_from(alice, browse):
-    second = create_workspace(name="Second", owner=alice)
+    second = create_workspace(name="Second", slug="second", owner=alice)
     client = browse(alice)
     client.get("/w/second/members/")
     second.memberships.all().delete()

@@ -446,7 +446,7 @@ def test_signup_after_the_invitation_was_revoked_is_an_ordinary_one(alice, invit
 
     nora = User.objects.get(email=NORA)
     assert member(nora).role == Role.OWNER
-    assert member(nora).workspace.slug == "nora-nords-workspace"
+    assert member(nora).workspace.name == "Nora Nord's workspace"
     assert not EmailAddress.objects.get(user=nora).verified
 
 

@@ -24,8 +24,9 @@ def test_workspace_list_shows_mine_and_nobody_elses(alice, mallory, browse):
 def test_workspace_list_makes_a_new_one_and_enters_it(alice, browse):
     answer = browse(alice).post(reverse("workspace_list"), {"name": "Second"})
 
-    assert answer.url == reverse("workspace_open", args=["second"])
-    assert Workspace.objects.get(slug="second").memberships.get().user == alice
+    second = Workspace.objects.get(name="Second")
+    assert answer.url == reverse("workspace_open", args=[second.slug])
+    assert second.memberships.get().user == alice
 
 
 @pytest.mark.parametrize("name", ["", "   ", "x" * 81])
@@ -38,7 +39,7 @@ def test_workspace_list_refuses_a_name_that_is_none(alice, browse, name):
 
 
 def test_switcher_offers_every_workspace_and_marks_the_present_one(alice, browse):
-    create_workspace(name="Second", owner=alice)
+    create_workspace(name="Second", slug="second", owner=alice)
 
     page = Page(browse(alice).get("/w/second/members/").content.decode())
 
@@ -51,7 +52,7 @@ def test_switcher_offers_every_workspace_and_marks_the_present_one(alice, browse
 
 
 def test_switcher_keeps_showing_the_workspace_used_last_on_pages_outside(alice, browse):
-    create_workspace(name="Second", owner=alice)
+    create_workspace(name="Second", slug="second", owner=alice)
     client = browse(alice)
     client.get("/w/second/members/")
 
@@ -62,7 +63,7 @@ def test_switcher_keeps_showing_the_workspace_used_last_on_pages_outside(alice, 
 
 
 def test_a_poll_in_a_background_tab_does_not_change_the_workspace_used_last(alice, browse):
-    create_workspace(name="Second", owner=alice)
+    create_workspace(name="Second", slug="second", owner=alice)
     client = browse(alice)
     client.get("/w/second/members/")
 

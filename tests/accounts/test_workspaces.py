@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from functools import partial
 
 import pytest
-from django.db import OperationalError, connections, transaction
+from django.db import IntegrityError, OperationalError, connections, transaction
 
 from accounts.models import Membership, Role, Workspace
 from accounts.workspaces import (
@@ -33,14 +34,29 @@ def membership_of(user) -> Membership:
     ],
 )
 def test_create_workspace_makes_a_slug_from_the_name(alice, name, slug):
-    assert create_workspace(name=name, owner=alice).slug == slug
+    assert re.fullmatch(rf"{slug}-[0-9a-f]{{6}}", create_workspace(name=name, owner=alice).slug)
 
 
-def test_create_workspace_finds_another_slug_when_one_is_taken(alice, acme):
+def test_create_workspace_finds_another_slug_when_one_is_taken(alice, acme, monkeypatch):
+    Workspace.objects.filter(pk=acme.pk).update(slug="acme-000000")
+    ends = iter(["000000", "000000", "111111"])
+    monkeypatch.setattr("accounts.workspaces.secrets.token_hex", lambda _: next(ends))
+
     workspace = create_workspace(name="Acme", owner=alice)
 
-    assert workspace.slug.startswith("acme-")
+    assert workspace.slug == "acme-111111"
     assert workspace.memberships.get().role == Role.OWNER
+
+
+@pytest.mark.parametrize("name", ["Rival", "Nobody here is called so"])
+def test_slug_tells_nobody_whether_a_workspace_of_that_name_exists(alice, rival, name):
+    assert re.search(r"[a-z]-[0-9a-f]{6}$", create_workspace(name=name, owner=alice).slug)
+
+
+def test_create_workspace_keeps_to_a_slug_that_was_chosen(alice, acme):
+    assert create_workspace(name="Other", slug="chosen", owner=alice).slug == "chosen"
+    with pytest.raises(IntegrityError), transaction.atomic():
+        create_workspace(name="Other", slug="acme", owner=alice)
 
 
 def test_change_role_gives_another_role(alice, vic):
