@@ -103,13 +103,23 @@
   // --- Sending ---
 
   let sending = null;
+  let isTokenOld = false; // the session ended, so a log-in has followed or will
+  let isTouched = false; // something was entered that leaving the page would lose
+  let submitterPlace = ""; // the part of the form that the pressed button stands in
 
-  const showError = (words) => {
+  const showError = (words, { isLoggedOut = false } = {}) => {
     stopShowing();
     const box = composer().querySelector("[data-upload-error]");
     box.querySelector("[data-upload-error-words]").textContent = words;
+    box.querySelector("[data-log-in]").hidden = !isLoggedOut;
     box.hidden = false;
     box.scrollIntoView({ block: "nearest" });
+  };
+
+  const leaveFor = (address) => {
+    sending = null;
+    isTouched = false;
+    window.location.assign(address);
   };
 
   const stopShowing = () => {
@@ -129,7 +139,7 @@
     else bar.value = share * 100;
   };
 
-  const send = (form, submitter) => {
+  const send = (form, submitter, { isSecondTry = false } = {}) => {
     const data = new FormData(form, submitter);
     const noun = form.dataset.noun || "video";
     const files = [...data.getAll("video"), ...data.getAll("photos")];
@@ -137,6 +147,7 @@
     if (form.dataset.roomBytes && total > Number(form.dataset.roomBytes)) return showError(form.dataset.noRoom);
     const request = new XMLHttpRequest();
     sending = request;
+    submitterPlace = submitter ? (submitter.closest("section[id]") || {}).id || "" : "";
     form.dataset.sending = "yes";
     if (submitter) submitter.setAttribute("aria-busy", "true");
     form.querySelector("[data-upload-error]").hidden = true;
@@ -148,7 +159,10 @@
       tell(`Sending your ${noun}`, `${megabytes(sent)} of ${megabytes(total)} MB`, sent / total);
     });
     request.upload.addEventListener("load", () => tell(`Checking your ${noun}`, total ? `${megabytes(total)} MB arrived` : "", null));
-    request.addEventListener("load", () => answer(request));
+    request.addEventListener("load", () => {
+      if (request.status !== 403 || isSecondTry) return answer(request);
+      return renewToken(form).then((isRenewed) => (isRenewed ? send(form, submitter, { isSecondTry: true }) : answer(request)));
+    });
     request.addEventListener("error", () =>
       showError("The connection broke off. All you entered is still here: publish again. Nothing is posted twice."));
     request.addEventListener("abort", stopShowing);
@@ -157,27 +171,48 @@
     request.send(data);
   };
 
+  // A log-in in another tab changes the token that forms must carry. Return whether this page got a newer one.
+  const renewToken = async (form) => {
+    try {
+      const page = await fetch(location.href, { headers: { Accept: "text/html" } });
+      const fresh = new DOMParser().parseFromString(await page.text(), "text/html");
+      const token = fresh.querySelector("#composer [name=csrfmiddlewaretoken]");
+      if (!page.ok || !token) return false;
+      form.elements.namedItem("csrfmiddlewaretoken").value = token.value;
+      return true;
+    } catch {
+      return false;
+    }
+  };
+
+  const focusAfterSwap = () => {
+    const target = find("#composer [data-focus]") || (submitterPlace && find(`#${submitterPlace} h2`));
+    if (!target) return;
+    target.tabIndex = -1;
+    target.focus({ preventScroll: !target.matches("[data-focus]") });
+  };
+
   const answer = (request) => {
     const location = request.getResponseHeader("Location");
     if (request.status === 201 && location) {
-      sending = null;
-      window.location.assign(location);
+      leaveFor(location);
     } else if (request.status === 422 || (request.status === 200 && request.responseText.includes('id="composer"'))) {
       sending = null;
       if (previewUrl) URL.revokeObjectURL(previewUrl);
       previewUrl = "";
       htmx.swap("#composer", request.responseText, { swapStyle: "outerHTML", swapDelay: 0, settleDelay: 0 }, {
         select: "#composer",
-        afterSettleCallback: () => {
-          const summary = find("#composer [data-focus]");
-          if (summary) summary.focus();
-        },
+        afterSettleCallback: focusAfterSwap,
       });
     } else if (request.status === 200) {
-      sending = null;
-      window.location.assign(request.responseURL); // logged out meanwhile: the log-in page
+      isTokenOld = true;
+      showError("You were logged out. All you entered is still here: log in in another tab, then publish again here.", {
+        isLoggedOut: true,
+      });
     } else if (request.status === 403) {
-      showError("Your session has changed since this page was opened. Open the page in a new tab, log in, then publish again.");
+      showError("You may no longer post here, or your session has changed. All you entered is still here: log in in another tab, then publish again here.", {
+        isLoggedOut: true,
+      });
     } else if (request.status === 429) {
       const minutes = Math.ceil(Number(request.getResponseHeader("Retry-After") || 60) / 60);
       showError(`You have sent very many posts in a short time. All you entered is still here: publish again in ${minutes} min.`);
@@ -192,12 +227,19 @@
     const form = event.target.closest("#composer");
     if (!form) return;
     event.preventDefault();
-    if (!sending) send(form, event.submitter);
+    if (sending) return;
+    if (!isTokenOld) return send(form, event.submitter);
+    isTokenOld = false;
+    renewToken(form).then(() => send(form, event.submitter));
   });
 
   document.addEventListener("click", (event) => {
     if (event.target.closest("[data-upload-cancel]") && sending) sending.abort();
     if (event.target.closest("[data-take-frame]")) takeFrame();
+  });
+
+  document.addEventListener("input", (event) => {
+    if (event.target.closest("#composer")) isTouched = true;
   });
 
   document.addEventListener("change", (event) => {
@@ -223,7 +265,7 @@
   document.addEventListener("htmx:load", start);
   document.addEventListener("htmx:afterSettle", start);
   window.addEventListener("beforeunload", (event) => {
-    if (sending) event.preventDefault();
+    if (sending || isTouched) event.preventDefault();
   });
   // Coming back by the back button is a new wish to post, not the old one again.
   window.addEventListener("pageshow", (event) => {

@@ -67,16 +67,19 @@ def chromium() -> Iterator[Browser]:
 
 @pytest.fixture
 def open_page(chromium: Browser) -> Iterator[Callable[..., Page]]:
-    """Return an opener of pages, each with cookies of its own; script errors in any of them fail the test."""
+    """Return an opener of pages, each with cookies of its own; script errors in any of them fail the test.
+
+    `expects` is a part of those lines of the console that the test provokes.
+    """
     contexts, errors = [], []
 
-    def open_new(**options: Any) -> Page:
+    def open_new(*, expects: str = "status of 422", **options: Any) -> Page:
         context = chromium.new_context(**{"viewport": {"width": 1440, "height": 900}} | options)
         contexts.append(context)
         page = context.new_page()
         page.set_default_timeout(20_000)
         page.on("pageerror", lambda error: errors.append(str(error)))
-        page.on("console", lambda line: errors.append(line.text) if _is_mistake(line) else None)
+        page.on("console", lambda line: errors.append(line.text) if _is_mistake(line, expects) else None)
         return page
 
     yield open_new
@@ -85,9 +88,9 @@ def open_page(chromium: Browser) -> Iterator[Callable[..., Page]]:
     assert errors == []
 
 
-def _is_mistake(line: ConsoleMessage) -> bool:
+def _is_mistake(line: ConsoleMessage, expected: str) -> bool:
     """Whether a console line tells of a mistake. A refused form (422) is logged as an error too, and is none."""
-    return line.type == "error" and "status of 422" not in line.text
+    return line.type == "error" and expected not in line.text
 
 
 @pytest.fixture(scope="session")

@@ -183,3 +183,74 @@ def test_what_was_unfolded_stays_unfolded_while_the_page_renews_itself(demo, com
     expect(composer.get_by_role("heading", name="Published on TikTok")).to_be_visible(timeout=60_000)
 
     expect(details).to_have_attribute("open", "")
+
+
+def test_taking_the_sample_keeps_the_place_of_the_keyboard(composer):
+    composer.get_by_role("button", name="Use our sample video").focus()
+    composer.keyboard.press("Enter")
+
+    expect(composer.get_by_text("Uploaded", exact=True)).to_be_visible()
+    expect(composer.get_by_role("heading", name="Video")).to_be_focused()
+
+
+def test_the_tabs_lead_on_with_the_chosen_account(composer):
+    composer.get_by_role("link", name="Private account").click()
+    expect(composer.locator(".creator-name")).to_have_text("Private account")
+
+    composer.get_by_role("link", name="Photos", exact=True).click()
+
+    expect(composer).to_have_url(re.compile(r"/posts/new/photos/\?connection="))
+    expect(composer.locator(".creator-name")).to_have_text("Private account")
+
+
+def test_leaving_with_something_entered_asks_first(composer):
+    asked = []
+    composer.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.dismiss()))
+    composer.locator("#id_caption").press_sequentially("worth keeping")
+
+    composer.get_by_role("link", name="Photos", exact=True).click()
+
+    expect(composer.locator("#id_caption")).to_have_value("worth keeping")
+    assert asked == ["beforeunload"]
+
+
+def log_in(page) -> None:
+    page.get_by_label("E-mail address").fill("rules@example.com")
+    page.get_by_label("Password").fill("a long enough pass phrase")
+    page.locator("main button[type=submit]").first.click()
+    expect(page.locator("h1")).to_have_text("New post")
+
+
+def test_a_post_entered_before_the_session_ended_is_published_after_a_log_in(composer):
+    take_sample(composer)
+    composer.locator("#id_caption").fill("outlives the session")
+    composer.get_by_label("Who can see this video").select_option("SELF_ONLY")
+    composer.context.clear_cookies()
+    publish_button(composer).click()
+    expect(composer.get_by_text("You were logged out.")).to_be_visible()
+    expect(composer.locator("#id_caption")).to_have_value("outlives the session")
+
+    with composer.context.expect_page() as opened:
+        composer.locator("[data-log-in]").get_by_role("link", name="Log in").click()
+    log_in(opened.value)
+    publish_button(composer).click()
+
+    expect(composer).to_have_url(re.compile(r"/posts/[0-9a-f-]{36}/"), timeout=30_000)
+    expect(composer.locator("h1")).to_have_text("outlives the session")
+
+
+def test_a_log_in_meanwhile_in_another_tab_is_not_noticed_when_publishing(demo, signed_in, open_page):
+    state, slug = signed_in
+    composer = open_page(expects="status of 403", storage_state=state)  # the old token is refused once
+    address = f"{demo.url}/w/{slug}/posts/new/"
+    composer.goto(address)
+    take_sample(composer)
+    composer.get_by_label("Who can see this video").select_option("SELF_ONLY")
+    composer.context.clear_cookies()
+    other = composer.context.new_page()
+    other.goto(address)
+    log_in(other)
+
+    publish_button(composer).click()
+
+    expect(composer).to_have_url(re.compile(r"/posts/[0-9a-f-]{36}/"), timeout=30_000)
