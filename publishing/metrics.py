@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 
+import redis
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
 from django.core.cache import cache
@@ -146,10 +148,11 @@ def _service_families(services: health.Services) -> Iterator[Metric]:
         "part",
         {part: sign.age_seconds for part, sign in signs.items() if sign is not None},
     )
-    scans = CounterMetricFamily("broadside_scans", "Malware scans by outcome.", labels=["outcome"])
-    for outcome, count in scan_counts.read().items():
-        scans.add_metric([outcome], count)
-    yield scans
+    with suppress(redis.RedisError):  # it may stop answering between two questions
+        scans = CounterMetricFamily("broadside_scans", "Malware scans by outcome.", labels=["outcome"])
+        for outcome, count in scan_counts.read().items():
+            scans.add_metric([outcome], count)
+        yield scans
     depths = {name: depth for name, depth in services.queues.items() if depth is not None}
     yield _labelled(
         "queue_depth",

@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from config import heartbeat
 from connections.models import ConnectionStatus
-from publishing import health
+from publishing import health, scan_counts
 from publishing.attempts import note
 from publishing.states import DeliveryState, HoldReason
 
@@ -142,6 +142,47 @@ def test_without_redis_the_database_is_still_told_of(read, acme, settings, make_
     assert figures["redis_up", ""] == 0
     assert figures["deliveries", "scheduled"] == 1
     assert not [name for name, _ in figures if name in {"workers", "queue_depth"}]
+
+
+def test_redis_that_goes_away_in_the_middle_leaves_the_rest(read, acme, monkeypatch, make_delivery):
+    def fail() -> None:
+        raise redis.ConnectionError("gone")
+
+    make_delivery(acme)
+    monkeypatch.setattr(scan_counts, "read", fail)
+
+    figures = read()
+
+    assert figures["deliveries", "scheduled"] == 1
+    assert not [name for name, _ in figures if name.startswith("scans")]
+
+
+def test_metrics_hold_no_word_of_any_tenant(client, token, acme, make_delivery, make_connection):
+    connection = make_connection(
+        acme,
+        account_label="Harbor Label",
+        creator_info={"nickname": "Harbor Nick", "username": "harbor.user"},
+    )
+    delivery = make_delivery(
+        acme,
+        connection=connection,
+        caption="zebra plan",
+        publish_id="v_pub_file~v2-1.7000000000000000001",
+        state=DeliveryState.HELD,
+        hold_reason=HoldReason.UNCONFIRMED,
+        reason_message="zebra reason",
+    )
+    note(delivery, "start", "spam_risk", message="zebra words", log_id="log-of-acme")
+
+    text = client.get("/metrics", headers={"Authorization": f"Bearer {TOKEN}"}).content.decode()
+
+    assert 'code="spam_risk"' in text
+    hidden = [
+        *("zebra", "Harbor", "harbor", "v_pub_file", "log-of-acme", "act.", "rft.", "clip.mp4"),
+        *(acme.slug, acme.name, str(acme.pk), str(delivery.pk), str(connection.pk)),
+        connection.provider_account_id,
+    ]
+    assert [word for word in hidden if word in text] == []
 
 
 def test_without_the_database_redis_is_still_told_of(read, monkeypatch):
