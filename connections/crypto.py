@@ -9,13 +9,19 @@ Source of the token's format: https://cryptography.io/en/latest/fernet/
 from __future__ import annotations
 
 import hashlib
+import re
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final
 
 from cryptography.fernet import Fernet, InvalidToken
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.db import models
+
+KEY_ID: Final = "[0-9a-f]{8}"
+"""What a stored value begins with, before its colon."""
+
+_KEY_ID = re.compile(f"({KEY_ID}):")
 
 
 class DecryptionError(Exception):
@@ -55,13 +61,16 @@ class Keyring:
 
     def decrypt(self, stored: str, *, context: str) -> str:
         """Return the plaintext of `stored`. Raises DecryptionError if no key opens it or the context differs."""
-        used_id, _, sealed = stored.partition(":")
+        used_id = key_id_of(stored)
+        if not used_id:
+            raise DecryptionError("the stored value is none that was sealed here")
         fernet = self._fernets.get(used_id)
         if fernet is None:
-            raise DecryptionError(f"key {used_id[:8]} is not in ENCRYPTION_KEYS")
+            raise DecryptionError(f"key {used_id} is not in ENCRYPTION_KEYS")
         try:
+            sealed = stored[len(used_id) + 1 :]
             found_context, _, plaintext = fernet.decrypt(sealed).decode().partition("\0")
-        except InvalidToken:
+        except (InvalidToken, ValueError):  # of letters beyond ASCII the library says ValueError
             raise DecryptionError("the stored value was altered") from None
         if found_context != context:
             raise DecryptionError("the stored value belongs to another row or column")
@@ -71,6 +80,12 @@ class Keyring:
 def key_id(key: str) -> str:
     """Return the public id of a key: 8 hex digits."""
     return hashlib.sha256(key.encode()).hexdigest()[:8]
+
+
+def key_id_of(stored: str) -> str:
+    """Return the id of the key that sealed `stored`; "" for what is no sealed value, of which nothing is told."""
+    found = _KEY_ID.match(stored)
+    return found[1] if found else ""
 
 
 @lru_cache(maxsize=4)

@@ -9,12 +9,12 @@ from typing import Any
 from django.apps import apps
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connection, models
-from django.db.models import Count, Value
-from django.db.models.functions import StrIndex, Substr
+from django.db.models import Case, Count, Q, Value, When
+from django.db.models.functions import Substr
 
 from accounts.scopes import System, system_scope
 from connections import second_factors
-from connections.crypto import DecryptionError, EncryptedTextField, keyring, open_sealed, seal
+from connections.crypto import KEY_ID, DecryptionError, EncryptedTextField, keyring, open_sealed, seal
 
 BATCH = 500
 """Rows in one statement: some milliseconds."""
@@ -38,7 +38,7 @@ class Column:
 
 @dataclass(frozen=True)
 class KeyHealth:
-    """What the stored values need and what the settings offer. `rows` counts by column, then by key id.
+    """What the stored values need and what the settings offer. `rows` counts by column, then by key id ("": none).
 
     `problem` says what is wrong in an operator's words, "" if nothing is. Safe to print: it holds ids, no key.
     """
@@ -217,13 +217,18 @@ def _outdated(column: Column) -> models.QuerySet[models.Model]:
 
 
 def _rows_by_key(column: Column) -> dict[str, int]:
-    used = Substr(column.field, 1, StrIndex(column.field, Value(":")) - 1, output_field=models.TextField())
+    used = Case(When(_is_sealed(column), then=Substr(column.field, 1, 8)), default=Value(""))
     counts = _filled(column).values(used=used).annotate(n=Count("pk")).order_by("used")
     return {row["used"]: row["n"] for row in counts}
 
 
+def _is_sealed(column: Column) -> Q:
+    return Q(**{f"{column.field}__regex": f"^{KEY_ID}:"})
+
+
 def _sample_problem(column: Column, key: str) -> str:
-    row = _filled(column).filter(**{f"{column.field}__startswith": f"{key}:"}).order_by("-pk").first()
+    of_key = Q(**{f"{column.field}__startswith": f"{key}:"}) if key else ~_is_sealed(column)
+    row = _filled(column).filter(of_key).order_by("-pk").first()
     if row is None:
         return ""
     try:

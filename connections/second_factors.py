@@ -14,7 +14,7 @@ from allauth.mfa.adapter import DefaultMFAAdapter
 from allauth.mfa.models import Authenticator
 from django.db import transaction
 
-from connections.crypto import DecryptionError, keyring
+from connections.crypto import DecryptionError, key_id_of, keyring
 
 CONTEXT: Final = "mfa_authenticator.data"
 SECRETS: Final = ("secret", "seed")
@@ -42,7 +42,7 @@ class MFAAdapter(DefaultMFAAdapter):
 
 def rows_by_key() -> dict[str, int]:
     """Count the sealed secrets by the id of their key."""
-    return dict(Counter(value.partition(":")[0] for row in _rows() for _, value in _sealed(row)))
+    return dict(Counter(key_id_of(value) for row in _rows() for _, value in _sealed(row)))
 
 
 def problem() -> str:
@@ -50,7 +50,7 @@ def problem() -> str:
     tried: set[str] = set()
     for row in _rows():
         for _, value in _sealed(row):
-            used_id = value.partition(":")[0]
+            used_id = key_id_of(value)
             if used_id in tried:
                 continue
             tried.add(used_id)

@@ -128,6 +128,61 @@ def test_a_wrong_key_is_found_by_the_database_check(acme, make_connection, setti
     assert encryption_keys_open_what_is_stored() == []
 
 
+UNSEALED = [
+    pytest.param(lambda good: "act.plaintext-of-old", id="never sealed"),
+    pytest.param(lambda good: f"ab:{good}", id="something before it"),
+    pytest.param(lambda good: good[:5], id="cut in the key id"),
+    pytest.param(lambda good: f"00000000{good[8:]}", id="another key id"),
+]
+DAMAGED = [
+    pytest.param(lambda good: good[:9], id="cut after the key id"),
+    pytest.param(lambda good: good[:40], id="cut in the middle"),
+    pytest.param(lambda good: good[:-4], id="cut at the end"),
+    pytest.param(lambda good: f"{good[:9]}é{good[10:]}", id="letters beyond ASCII"),
+]
+
+
+@pytest.fixture
+def put_in_place(acme, make_connection):
+    """Write another text where a token was sealed; return the row. A newer row is whole."""
+
+    def put(text_for):
+        row = make_connection(acme)
+        make_connection(acme)
+        SocialConnection.objects.filter(pk=row.pk).update(
+            access_token=Sealed(text_for(str(row.access_token)))
+        )
+        row.refresh_from_db()
+        return row
+
+    return put
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("text_for", UNSEALED + DAMAGED)
+def test_what_stands_in_place_of_a_sealed_value_does_not_open_and_is_not_shown(put_in_place, text_for):
+    row = put_in_place(text_for)
+
+    with pytest.raises(DecryptionError) as caught:
+        open_sealed(row, "access_token")
+
+    health = key_health()
+    assert "act." not in f"{caught.value} {health}"
+    assert sum(health.rows["social_connections.access_token"].values()) == 2
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("text_for", UNSEALED)
+def test_what_was_not_sealed_with_a_known_key_is_found_at_the_start(put_in_place, text_for):
+    put_in_place(text_for)
+
+    (error,) = encryption_keys_open_what_is_stored(databases=["default"])
+
+    assert error.id == "connections.E002"
+    assert "social_connections.access_token holds a value that does not open" in error.msg
+    assert rotate(ACCESS, dry_run=True).unreadable == 1
+
+
 @pytest.mark.django_db
 def test_the_checks_are_registered(acme, make_connection, settings):
     make_connection(acme)
