@@ -60,7 +60,7 @@ def _sort_in(mine: Membership, found: Consequences) -> None:
     others = others.filter(user__removal_started_at=None)
     if not others.exists():
         found.deleted.append(mine.workspace)
-    elif not mine.is_owner or others.filter(role=Role.OWNER).exists():
+    elif not mine.is_owner or others.filter(role=Role.OWNER, user__is_active=True).exists():
         found.left.append(mine.workspace)
     elif mine.workspace.delete_after is not None:
         found.ending.append(mine.workspace)

@@ -26,7 +26,8 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts import audit
-from accounts.models import Invitation, Membership, Role, User, Workspace
+from accounts.ids import first_uuid7_since
+from accounts.models import AuditEvent, Invitation, Membership, Role, User, Workspace
 from accounts.permissions import Permission
 from accounts.scopes import System, system_scope, workspace_scope
 
@@ -34,7 +35,7 @@ logger = logging.getLogger(__name__)
 
 LIFE = timedelta(days=7)
 PER_DAY = 100
-"""Invitations by one person or into one workspace within a day: it is mail to somebody who asked for none."""
+"""E-mails by one person or for one workspace within a day, those sent again too: nobody asked for them."""
 
 PAUSE = timedelta(minutes=1)
 """Between two e-mails of one invitation."""
@@ -79,8 +80,8 @@ def invite(*, actor: Membership, email: str, role: Role) -> Invitation:
 def resend(*, actor: Membership, invitation_id: uuid.UUID) -> Invitation:
     """Send a new link for another seven days; the old one ends.
 
-    Raises InvitationError if the actor may not give that role or the last e-mail is less than a minute old, and
-    Invitation.DoesNotExist if it was answered.
+    Raises InvitationError if the actor may not give that role, the last e-mail is less than a minute old or there were
+    too many, and Invitation.DoesNotExist if it was answered.
     """
     token = secrets.token_urlsafe(32)
     with transaction.atomic():
@@ -89,6 +90,7 @@ def resend(*, actor: Membership, invitation_id: uuid.UUID) -> Invitation:
         actor = _sender(actor, Role(invitation.role))
         if invitation.sent_at and invitation.sent_at > timezone.now() - PAUSE:
             raise InvitationError("It was sent a moment ago. Wait a minute before you send it again.")
+        _refuse_too_many(invitation.workspace, actor.user)
         invitation.token_hash = hash_of(token)
         invitation.expires_at = timezone.now() + LIFE
         invitation.invited_by = actor.user
@@ -115,9 +117,11 @@ def accept(invitation: Invitation, *, user: User) -> Membership:
     """Make `user` a member with the invitation's role, once; their address is confirmed thereby.
 
     Who is a member already keeps the role they have. Raises InvitationError if it is over, or was sent to another
-    address.
+    address, or if the account is being deleted.
     """
     with workspace_scope(invitation.workspace_id), transaction.atomic():
+        if not User.objects.select_for_update(no_key=True).filter(pk=user.pk, is_active=True).exists():
+            raise InvitationError("This account is switched off.")
         Workspace.objects.select_for_update().get(pk=invitation.workspace_id)
         if not is_for(invitation, user):
             raise InvitationError("This invitation was sent to another address.")
@@ -188,13 +192,19 @@ def _refuse_unfit(workspace: Workspace, sender: User, email: str) -> None:
     if same.filter(expires_at__gt=Now()).exists():
         raise InvitationError("This address was invited already. You can send the invitation again below.")
     same.update(revoked_at=Now())  # it expired; the new one takes its place
-    if _sent_today(workspace=workspace) >= PER_DAY or _sent_today(invited_by=sender) >= PER_DAY:
-        raise InvitationError("That is enough invitations for today. Try again tomorrow.")
+    _refuse_too_many(workspace, sender)
 
 
 @system_scope(System.INVITATION)  # somebody may send from many workspaces
-def _sent_today(**of: Workspace | User) -> int:
-    return Invitation.objects.filter(created_at__gt=Now() - timedelta(days=1), **of).count()
+def _refuse_too_many(workspace: Workspace, sender: User) -> None:
+    """Count by the audit log, which holds each that was sent."""
+    yesterday = first_uuid7_since(timezone.now() - timedelta(days=1))
+    sent = AuditEvent.objects.filter(pk__gte=yesterday, action__in=["invitation.sent", "invitation.resent"])
+    if (
+        max(sent.filter(workspace_id=workspace.pk).count(), sent.filter(actor_id=sender.pk).count())
+        >= PER_DAY
+    ):
+        raise InvitationError("That is enough invitations for today. Try again tomorrow.")
 
 
 def _unanswered(actor: Membership, invitation_id: uuid.UUID) -> Invitation:

@@ -185,8 +185,8 @@ def _lock_members(actor: Membership, membership_id: uuid.UUID) -> tuple[Membersh
 
 
 def _keep_an_owner(leaving: Membership) -> None:
-    others = Membership.objects.filter(workspace_id=leaving.workspace_id, role=Role.OWNER).exclude(
-        pk=leaving.pk
-    )
+    others = Membership.objects.filter(
+        workspace_id=leaving.workspace_id, role=Role.OWNER, user__is_active=True
+    ).exclude(pk=leaving.pk)
     if leaving.role == Role.OWNER and not others.exists():
         raise LastOwnerError("A workspace needs an owner. Make somebody else an owner first.")

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from smtplib import SMTPServerDisconnected
+from threading import Barrier
 
 import pytest
 from allauth.account.models import EmailAddress
 from django.core import mail
 from django.core.mail.backends.locmem import EmailBackend
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connections, transaction
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
 from accounts import invitations
+from accounts.account_removal import start_removal
+from accounts.ids import first_uuid7_since
 from accounts.invitations import InvitationError, accept, invite, resend, revoke
 from accounts.models import AuditEvent, Invitation, Membership, Role, User, Workspace
 from accounts.removal import request_deletion
@@ -165,6 +169,38 @@ def test_invite_stops_at_the_daily_limit(alice, invited, monkeypatch, browse):
 
     assert "Try again tomorrow" in answer.content.decode()
     assert Invitation.objects.count() == 1
+
+
+def test_invitations_that_are_sent_again_count_too(alice, invited, monkeypatch, browse):
+    monkeypatch.setattr(invitations, "PER_DAY", 2)
+    again = reverse("invitation_resend", args=["acme", invited.pk])
+    client = browse(alice)
+    answers = []
+    for _ in range(2):
+        Invitation.objects.update(sent_at=timezone.now() - timedelta(hours=1))
+        answers.append(client.post(again, follow=True).text)
+
+    assert ["Try again tomorrow" in words for words in answers] == [False, True]
+    assert len(mail.outbox) == 2
+
+
+@pytest.mark.parametrize(("hours", "is_refused"), [(25, False), (23, True)])
+def test_invitations_of_the_last_24_hours_count(alice, acme, monkeypatch, browse, hours, is_refused):
+    monkeypatch.setattr(invitations, "PER_DAY", 1)
+    key = first_uuid7_since(timezone.now() - timedelta(hours=hours))
+    AuditEvent.objects.create(pk=key, workspace_id=acme.pk, action="invitation.sent")
+
+    answer = post_invitation(browse(alice))
+
+    assert ("Try again tomorrow" in answer.text) == is_refused
+
+
+def test_invite_counts_what_the_person_sent_from_other_workspaces(alice, invited, rival, monkeypatch):
+    monkeypatch.setattr(invitations, "PER_DAY", 1)
+    there = Membership.objects.create(workspace=rival, user=alice, role=Role.OWNER)
+
+    with pytest.raises(InvitationError, match="tomorrow"):
+        invite(actor=there, email="other@example.com", role=Role.VIEWER)
 
 
 def test_invite_asks_the_sender_to_confirm_their_own_address_first(alice, browse):
@@ -377,6 +413,62 @@ def test_the_stored_hash_is_no_token(invited, client):
     answer = client.get(reverse("invitation_open", args=[invited.token_hash]), follow=True)
 
     assert answer.status_code == 404
+
+
+def test_account_that_is_being_deleted_joins_nothing(invited, nora):
+    start_removal(user=nora)
+
+    with pytest.raises(InvitationError):
+        accept(invited, user=nora)
+
+    assert not Membership.objects.filter(user=nora).exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_link_that_is_taken_twice_at_once_lets_one_in(invited, nora, django_user_model):
+    """With threads: two people who both may take it, for the address passed from one to the other."""
+    mia = django_user_model.objects.create_user("mia@example.com", "correct horse battery")
+    EmailAddress.objects.filter(email=NORA).delete()
+    EmailAddress.objects.create(user=mia, email=NORA, verified=True)
+    start = Barrier(2, timeout=20)
+
+    def take(user: User) -> type[BaseException] | None:
+        try:
+            start.wait()
+            accept(Invitation.objects.get(pk=invited.pk), user=user)
+        except InvitationError as error:
+            return type(error)
+        finally:
+            connections.close_all()
+        return None
+
+    with ThreadPoolExecutor(2) as pool:
+        outcomes = list(pool.map(take, [nora, mia]))
+
+    assert outcomes.count(None) == 1
+    assert Membership.objects.filter(user__in=[nora, mia]).count() == 1
+    assert AuditEvent.objects.filter(action="invitation.accepted").count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_link_that_one_person_takes_in_two_tabs_makes_one_member(invited, nora):
+    start = Barrier(2, timeout=20)
+
+    def take(_: int) -> type[BaseException] | None:
+        try:
+            start.wait()
+            accept(Invitation.objects.get(pk=invited.pk), user=nora)
+        except InvitationError as error:
+            return type(error)
+        finally:
+            connections.close_all()
+        return None
+
+    with ThreadPoolExecutor(2) as pool:
+        outcomes = list(pool.map(take, range(2)))
+
+    assert outcomes.count(None) == 1
+    assert Membership.objects.filter(user=nora).count() == 1
 
 
 def test_accepting_as_a_member_keeps_the_role_that_one_has(alice, invited, nora, acme):

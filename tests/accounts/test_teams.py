@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from functools import partial
 from threading import Barrier
 
 import pytest
@@ -13,6 +15,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts import removal
+from accounts.account_removal import consequences_of
 from accounts.models import AuditEvent, Membership, Role, Workspace
 from accounts.permissions import Permission
 from accounts.removal import RemovalError, remove_due, request_deletion, restore
@@ -144,6 +147,41 @@ def test_member_who_is_removed_twice_at_once_goes_once(alice, vic):
 
     assert outcomes.count(None) == 1
     assert AuditEvent.objects.filter(action="member.removed").count() == 1
+
+
+def test_owner_who_is_switched_off_is_none_to_leave_a_workspace_to(alice, erin):
+    Membership.objects.filter(user=erin).update(role=Role.OWNER)
+    type(erin).objects.filter(pk=erin.pk).update(is_active=False)
+
+    with pytest.raises(LastOwnerError):
+        remove_member(actor=member(alice), membership_id=member(alice).pk)
+    assert consequences_of(alice).blocking == [member(alice).workspace]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_handing_over_to_somebody_who_leaves_at_once_keeps_an_owner(alice, erin):
+    start = Barrier(2, timeout=20)
+    heir = member(erin).pk
+
+    def at_once(do: Callable[[], object]) -> type[BaseException] | None:
+        try:
+            start.wait()
+            do()
+        except (LastOwnerError, Membership.DoesNotExist) as error:
+            return type(error)
+        finally:
+            connections.close_all()
+        return None
+
+    deeds = [
+        partial(transfer_ownership, actor=member(alice), membership_id=heir),
+        partial(remove_member, actor=member(erin), membership_id=heir),
+    ]
+    with ThreadPoolExecutor(2) as pool:
+        outcomes = list(pool.map(at_once, deeds))
+
+    assert outcomes in ([None, LastOwnerError], [Membership.DoesNotExist, None])
+    assert Membership.objects.filter(role=Role.OWNER).count() == 1
 
 
 # --- Handing over -----------------------------------------------------------------------------------------------------
