@@ -82,10 +82,7 @@ def start_removal(*, user: User, operator: User | None = None) -> None:
         found = _consequences_under_lock(locked)
         _refuse(locked, found)
         actor = operator or locked
-        for workspace in found.deleted:
-            _end_workspace(workspace, by=actor)
-        for workspace in [*found.left, *found.ending]:
-            _leave(workspace, locked, by=actor)
+        _take_out_of_workspaces(locked, found, by=actor)
         audit.record("account.deletion_started", workspace=None, actor=actor, user=locked.pk)
         _lock_out(locked)
         transaction.on_commit(lambda: _say_goodbye(locked.email))
@@ -108,6 +105,13 @@ def _refuse(user: User, found: Consequences) -> None:
     operators = User.objects.filter(is_superuser=True, is_active=True).exclude(pk=user.pk)
     if user.is_superuser and not operators.exists():
         raise AccountRemovalError("You are the only operator of this site. Make somebody else one first.")
+
+
+def _take_out_of_workspaces(user: User, found: Consequences, *, by: User) -> None:
+    for workspace in found.deleted:
+        _end_workspace(workspace, by=by)
+    for workspace in [*found.left, *found.ending, *found.blocking]:
+        _leave(workspace, user, by=by)
 
 
 def _end_workspace(workspace: Workspace, *, by: User) -> None:
@@ -167,13 +171,15 @@ def remove_due() -> str:
 
 
 def _remove(user: User) -> bool:
-    if Membership.objects.filter(user=user).exists():
-        return False  # a workspace of theirs is being removed; its accounts and files come first
     try:
         with transaction.atomic():
             locked = User.objects.select_for_update().filter(pk=user.pk).first()
             if locked is None:
                 return True  # another run was faster
+            if locked.memberships.usable().exists():  # come into since, by a request that was under way
+                _take_out_of_workspaces(locked, _consequences_under_lock(locked), by=locked)
+            if locked.memberships.exists():
+                return False  # a workspace of theirs is being removed; its accounts and files come first
             _take_out(locked)
             audit.record("account.removed", workspace=None, actor=None, user=locked.pk)
             locked.delete()

@@ -213,6 +213,19 @@ def test_a_workspace_of_ones_own_goes_with_its_files_and_its_access(alice, owner
     assert not Workspace.objects.filter(pk=alone.pk).exists()
 
 
+def test_what_a_request_that_was_under_way_brought_them_into_does_not_keep_the_account(alice, owner, acme):
+    start_removal(user=alice)
+    Membership.objects.create(workspace=acme, user=alice, role=Role.VIEWER)
+    alone = create_workspace(name="Alone", owner=alice)
+
+    first, second = run(), run()
+
+    assert first.endswith("accounts removed=0 waiting=1")
+    assert second == "workspaces removed=1 waiting=0, accounts removed=1 waiting=0"
+    assert list(User.objects.all()) == [owner]
+    assert not Workspace.objects.filter(pk=alone.pk).exists()
+
+
 def test_an_upload_on_its_way_is_waited_for(alice, owner, make_delivery, wire):
     alone = create_workspace(name="Alone", owner=alice)
     delivery = make_delivery(alone, state=DeliveryState.UPLOADING)
