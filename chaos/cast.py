@@ -109,9 +109,11 @@ def make_delivery(
     return Delivery.objects.select_related("post").get(post=post)
 
 
-def make_photo_delivery(connection: SocialConnection, *, count: int = 2) -> Delivery:
-    """A confirmed post of photos, due now, with a caption of its own."""
-    key = uuid.uuid4()
+def make_photo_delivery(
+    connection: SocialConnection, *, count: int = 2, key: uuid.UUID | None = None
+) -> Delivery:
+    """A confirmed post of photos, due now, with a caption of its own. `key` as for `make_delivery`."""
+    key = key or uuid.uuid4()
     post = create_photo_post(
         workspace=connection.workspace,
         user=None,

@@ -1,23 +1,36 @@
-"""Accidents at random, from a seed: processes killed and frozen, servers wiped and restarted, TikTok wrong and gone."""
+"""Accidents at random, from a seed: processes killed and frozen, servers wiped and restarted, TikTok wrong and gone.
+
+They befall videos that are sent, videos that TikTok fetches, and photos, which it fetches always.
+"""
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
 import random
 import signal
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
+from dataclasses import dataclass
 
 from django.db import InterfaceError, OperationalError, close_old_connections
 
-from chaos.cast import LARGE_BYTES, SMALL_BYTES, make_connection, make_delivery, make_video, make_workspace
-from chaos.stack import LEASE_S, Stack
+from chaos.cast import (
+    LARGE_BYTES,
+    SMALL_BYTES,
+    make_connection,
+    make_delivery,
+    make_photo_delivery,
+    make_video,
+    make_workspace,
+)
+from chaos.stack import LEASE_S, Door, Stack
 from chaos.verdict import Result, await_rest, judge_all
 from connections.models import SocialConnection
-from publishing.models import Delivery, Video
+from publishing.models import Delivery, PostKind, Video
 from tests.publishing.processes import Process
 
 POSTS_PER_ACCOUNT = 3
@@ -25,7 +38,7 @@ POSTS_PER_ACCOUNT = 3
 
 WORKERS = 2
 HEALED_PATIENCE_S = 150.0
-ENDPOINTS = ("token", "creator_info", "video_init", "upload", "status")
+ENDPOINTS = ("token", "creator_info", "video_init", "content_init", "upload", "status")
 ACTIONS: tuple[dict[str, object], ...] = (
     {"drop": "before"},
     {"drop": "after"},
@@ -44,9 +57,11 @@ ACTIONS: tuple[dict[str, object], ...] = (
 class Accidents:
     """The processes under fire, and what befalls them. Each choice comes from `dice`."""
 
-    def __init__(self, stack: Stack, dice: random.Random) -> None:
+    def __init__(self, stack: Stack, dice: random.Random, door: Door) -> None:
         self.stack = stack
         self.dice = dice
+        self.door = door
+        self.ways = itertools.cycle(("1", "0"))
         self.workers: list[Process] = []
         self.beat: Process | None = None
         self.frozen: list[tuple[float, Process]] = []
@@ -64,6 +79,7 @@ class Accidents:
             (self.stack.crash_postgres, 2),
             (self.tiktok_wrong, 10),
             (self.tiktok_gone, 2),
+            (self.door_shut, 2),
         ]
         what = self.dice.choices([c for c, _ in choices], weights=[w for _, w in choices])[0]
         self.log.append(what.__name__)
@@ -102,6 +118,11 @@ class Accidents:
             time.sleep(self.dice.uniform(0.2, 1.5))
             self.stack.proxy.open()
 
+    def door_shut(self) -> None:
+        """Whoever fetches a file waits for a moment."""
+        with self.door.closed():
+            time.sleep(self.dice.uniform(0.2, 1.5))
+
     def tend(self) -> None:
         """What a supervisor does: start again what ended; and thaw what was frozen long enough."""
         for when, process in list(self.frozen):
@@ -110,7 +131,7 @@ class Accidents:
                 _thaw(process)
         self.workers = [process for process in self.workers if process.is_running]
         while len(self.workers) < WORKERS:
-            self.workers.append(self.stack.worker(threads=12, UPLOAD_SLOTS="8"))
+            self.workers.append(self._worker())
         if self.beat is None or not self.beat.is_running:
             self.beat = self.stack.beat()
 
@@ -128,6 +149,13 @@ class Accidents:
             _thaw(process)
             process.stop()
 
+    def _worker(self) -> Process:
+        """A new worker. Every other one sends videos itself, so that both ways are under the same fire.
+
+        Which way a video goes is decided by the worker that prepares it; any worker may have to finish it.
+        """
+        return self.stack.worker(threads=12, UPLOAD_SLOTS="8", TIKTOK_PULL_VIDEOS=next(self.ways))
+
     def _some_worker(self) -> Process:
         return self.dice.choice(self.workers)
 
@@ -137,44 +165,71 @@ def _thaw(process: Process) -> None:
         os.kill(process.pid, signal.SIGCONT)
 
 
+@dataclass(frozen=True)
+class Kit:
+    """A workspace's accounts, and what its posts are made of: videos, or None for photos."""
+
+    connections: list[SocialConnection]
+    media: list[Video | None]
+
+
 def run_kills(stack: Stack, given: argparse.Namespace) -> list[Result]:
     """Confirm `given.n` posts while accidents happen, heal, wait until all rest, and judge."""
     dice = random.Random(given.seed)
-    stack.fresh(access_seconds=60)  # tokens are refreshed under fire, too
-    kits = [_kit(stack) for _ in range(max(2, given.n // (POSTS_PER_ACCOUNT * 5)))]
-    accidents = Accidents(stack, dice)
-    labels = dict[uuid.UUID, str]()
-    wait_s = 1.0 if given.short else 2.0
-    accidents.tend()
-    try:
-        for number in range(given.n):
-            connections, videos = kits[number % len(kits)]
-            connection = connections[(number // len(kits)) % len(connections)]
-            delivery = _confirm(connection, dice.choice(videos))
-            labels[delivery.pk] = f"post {number} of seed {given.seed}"
-            if number % 5 == 4:
-                accidents.one()
-                time.sleep(wait_s * dice.random())
-        accidents.heal()
-        rested = await_rest(labels, seconds=HEALED_PATIENCE_S, meanwhile=accidents.tend)
-        return judge_all(labels, stack.tiktok, rested=rested)
-    finally:
-        accidents.stop()
+    with stack.media_door(access_seconds=60) as door:  # tokens are refreshed under fire, too
+        kits = [_kit(stack) for _ in range(max(2, given.n // (POSTS_PER_ACCOUNT * 5)))]
+        accidents = Accidents(stack, dice, door)
+        labels = dict[uuid.UUID, str]()
+        wait_s = 1.0 if given.short else 2.0
+        accidents.tend()
+        try:
+            for number in range(given.n):
+                kit = kits[number % len(kits)]
+                connection = kit.connections[(number // len(kits)) % len(kit.connections)]
+                delivery = _confirm(connection, dice.choice(kit.media))
+                labels[delivery.pk] = f"post {number} of seed {given.seed}"
+                if number % 5 == 4:
+                    accidents.one()
+                    time.sleep(wait_s * dice.random())
+            accidents.heal()
+            rested = await_rest(labels, seconds=HEALED_PATIENCE_S, meanwhile=accidents.tend)
+            results = judge_all(labels, stack.tiktok, rested=rested)
+        finally:
+            accidents.stop()
+    print(_ways(labels))
+    return results
 
 
-def _kit(stack: Stack) -> tuple[list[SocialConnection], list[Video]]:
+def _ways(labels: Iterable[uuid.UUID]) -> str:
+    """In which ways the files went, as the rows tell at the end."""
+    rows = Delivery.objects.filter(pk__in=labels)
+    photos = rows.filter(post__kind=PostKind.PHOTO).count()
+    fetched = rows.filter(post__kind=PostKind.VIDEO, pull_requested_at__isnull=False).count()
+    sent = rows.filter(post__kind=PostKind.VIDEO, chunk_count__gt=0).count()
+    return f"accidents: {sent} videos sent, {fetched} fetched, {photos} posts of photos"
+
+
+def _kit(stack: Stack) -> Kit:
     workspace = make_workspace()
-    connections = [make_connection(workspace, stack.tiktok) for _ in range(5)]
-    return connections, [make_video(workspace, SMALL_BYTES), make_video(workspace, LARGE_BYTES)]
+    return Kit(
+        connections=[make_connection(workspace, stack.tiktok) for _ in range(5)],
+        media=[make_video(workspace, SMALL_BYTES), make_video(workspace, LARGE_BYTES), None],
+    )
 
 
-def _confirm(connection: SocialConnection, video: Video) -> Delivery:
+def _confirm(connection: SocialConnection, video: Video | None) -> Delivery:
     """Confirm one form; a person who meets an error page in the middle of a restart sends it again."""
     key = uuid.uuid4()
+
+    def confirm() -> Delivery:
+        if video is None:
+            return make_photo_delivery(connection, key=key)
+        return make_delivery(connection, video, key=key)
+
     for _ in range(40):
         try:
-            return make_delivery(connection, video, key=key)
+            return confirm()
         except (OperationalError, InterfaceError):
             close_old_connections()
             time.sleep(0.25)
-    return make_delivery(connection, video, key=key)
+    return confirm()

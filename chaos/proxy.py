@@ -34,9 +34,10 @@ class Proxy:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._run(self._close())
+        self._run(self._end())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(timeout=5)
+        self._loop.close()
 
     def close(self) -> None:
         """Reset every connection and refuse new ones."""
@@ -59,6 +60,13 @@ class Proxy:
             self._server = None
         for writer in list(self._writers):
             _reset(writer)
+
+    async def _end(self) -> None:
+        await self._close()
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from urllib.parse import urlsplit
 
 import pytest
 from django.utils import timezone
 
+from chaos.proxy import Proxy
+from connections.providers import provider_for
 from publishing import engine, pulling, services
 from publishing.models import Delivery
 from publishing.services import CancelOutcome
@@ -115,8 +118,6 @@ def test_a_request_of_unknown_end_is_held_and_never_repeated(delivery, tiktok, a
 
 
 def test_a_request_that_times_out_is_held(delivery, tiktok, settings):
-    from connections.providers import provider_for
-
     settings.TIKTOK_READ_TIMEOUT = 0.3
     provider_for.cache_clear()
     tiktok.fault({"endpoint": "video_init"}, {"delay": 1.5})
@@ -158,19 +159,28 @@ def test_an_address_that_was_not_verified_waits_for_the_operator(delivery, tikto
     assert held.pull_requested_at is None
 
 
-def test_a_platform_that_cannot_be_reached_is_asked_again(delivery, tiktok, settings, monkeypatch):
-    from connections.providers import provider_for
+def test_a_connection_refused_at_the_very_request_leaves_no_doubt(delivery, tiktok, settings, monkeypatch):
+    with Proxy(urlsplit(tiktok.url).port) as proxy:
+        settings.TIKTOK_API_URL = proxy.url
+        provider_for.cache_clear()
 
-    monkeypatch.setattr("publishing.preparing.creator_info_for", lambda *args, **kwargs: None)
-    settings.TIKTOK_API_URL = "http://127.0.0.1:9"
-    provider_for.cache_clear()
+        def cut_off(point: str) -> None:
+            if point == "pull announced":  # behind the last line before the request goes out
+                proxy.close()
 
-    engine.advance_delivery(delivery.pk)
+        with monkeypatch.context() as patched:
+            patched.setattr(pulling, "reached", cut_off)
+            assert engine.advance_delivery(delivery.pk) == "waits"
+        waiting = Delivery.objects.get(pk=delivery.pk)
+        refused = waiting.attempts.get(step="start")
+        proxy.open()
+        done = finish(delivery, tiktok)
 
-    waiting = Delivery.objects.get(pk=delivery.pk)
-    assert waiting.state == DeliveryState.PREPARING
-    assert waiting.pull_requested_at is None
-    assert waiting.wake_at is not None
+    assert (waiting.state, waiting.pull_requested_at) == (DeliveryState.PREPARING, None)
+    assert (refused.outcome, refused.message) == ("Unreachable", "TikTok could not be reached")
+    assert done.state == DeliveryState.PUBLISHED
+    assert len(requests_to_start(tiktok)) == 1
+    assert len(tiktok.posts()) == 1
 
 
 def test_a_token_that_cannot_be_renewed_leaves_no_doubt(delivery, tiktok):
@@ -352,6 +362,33 @@ def test_a_cancel_that_comes_too_late_says_so(delivery, tiktok, erin):
 
     assert again == CancelOutcome.TOO_LATE
     assert drive(delivery).state == DeliveryState.PUBLISHED
+
+
+def test_a_cancel_that_is_not_heard_hides_no_end(delivery, tiktok, erin, slow_download):
+    drive(delivery, until={DeliveryState.PROCESSING}, rounds=2)
+    slow_download.set()
+    downloaded(tiktok)
+    tiktok.fault({"endpoint": "cancel"}, {"status": 503}, times=None)
+    delivery.refresh_from_db()
+
+    services.cancel_delivery(delivery=delivery, user=erin)
+
+    assert drive(delivery, rounds=1).state == DeliveryState.PUBLISHED
+
+
+def test_a_cancel_that_is_not_heard_is_asked_again(delivery, tiktok, erin, slow_download):
+    drive(delivery, until={DeliveryState.PROCESSING}, rounds=2)
+    tiktok.fault({"endpoint": "cancel"}, {"drop": "before"})
+    delivery.refresh_from_db()
+    services.cancel_delivery(delivery=delivery, user=erin)
+
+    unheard = drive(delivery, rounds=1)
+    done = drive(delivery)
+    slow_download.set()
+
+    assert (unheard.state, unheard.tries) == (DeliveryState.PROCESSING, 1)
+    assert done.state == DeliveryState.CANCELED
+    assert tiktok.posts() == []
 
 
 def test_a_cancel_during_a_held_processing_is_too_late(delivery, erin, tiktok):
