@@ -19,6 +19,8 @@ COPY connections connections
 COPY publishing publishing
 COPY templates templates
 COPY static static
+# The code is read by an account that does not own it, whatever the modes of the folder that it was copied from.
+RUN chmod -R a+rX .
 # Collecting needs settings but no secret: this one is for this line alone and stays nowhere.
 RUN SECRET_KEY=collectstatic DATABASE_URL=postgres://none@127.0.0.1/none python manage.py collectstatic --no-input -v0
 USER broadside

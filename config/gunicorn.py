@@ -50,6 +50,7 @@ logconfig_dict = {
     "loggers": {
         "gunicorn.error": {"handlers": ["console"], "level": "INFO", "propagate": False},
         "gunicorn.access": {"handlers": [], "propagate": False},
+        "environ": {"level": "WARNING"},  # that there is no .env is no news
     },
     "root": {"handlers": ["console"], "level": "INFO"},
 }
