@@ -40,8 +40,9 @@ class NewAccountForm(forms.Form):
         for field in self.fields.values():
             field.widget.attrs.pop("placeholder", None)
 
-        if invitation := self._invitation():
-            self.fields["email"].initial = invitation.email
+        self.invitation = self._invitation()
+        if self.invitation:
+            self.fields["email"].initial = self.invitation.email
 
     def _invitation(self) -> Invitation | None:
         request = context.request

@@ -513,6 +513,7 @@ def test_signup_through_the_link_joins_and_proves_the_address(invited, client, s
 
     nora = User.objects.get(email=NORA)
     assert NORA in page.content.decode()
+    assert "With it you join <strong>Acme</strong>" in page.content.decode()
     assert member(nora).role == Role.EDITOR
     assert EmailAddress.objects.get(user=nora).verified
     assert answer.request["PATH_INFO"] == reverse("publishing:post_list", args=["acme"])
