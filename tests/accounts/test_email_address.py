@@ -6,6 +6,7 @@ import re
 
 import pytest
 from allauth.account.models import EmailAddress
+from allauth.mfa.models import Authenticator
 from django.test import Client
 from django.urls import reverse
 
@@ -94,3 +95,14 @@ def test_email_confirmation_link_that_is_wrong_says_so(client):
 
     assert answer.status_code == 200
     assert "This link does not work" in answer.content.decode()
+
+
+def test_email_page_says_before_anything_is_typed_that_a_second_step_is_in_the_way(alices, alice):
+    page = alices.get(reverse("account_email")).content.decode()
+    assert "Change address" in page
+    Authenticator.objects.create(user=alice, type=Authenticator.Type.TOTP, data={"secret": "x"})
+
+    page = alices.get(reverse("account_email")).content.decode()
+
+    assert "turn that off first" in page
+    assert "Change address" not in page
