@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -90,19 +91,20 @@ def _send_again(delivery: Delivery, status: PublishStatus) -> None:
 
 
 def await_post_id(delivery: Delivery) -> str | None:
-    """A public post's id may come hours after the post: ask until it is there, or no longer to be expected."""
+    """A public post's id may come hours after the post, and a draft may be posted again: ask while that is likely."""
     status = ask(delivery)
-    if status.post_ids or delivery.platform_post_ids:
-        # A draft can be posted more than once, and an id is kept when its post is public no longer.
-        known = list(dict.fromkeys([*delivery.platform_post_ids, *status.post_ids]))
-        delivery.release(wake_in=None, platform_post_ids=known, claim_count=0, tries=0)
+    before = delivery.platform_post_ids
+    known = list(
+        dict.fromkeys([*before, *status.post_ids])
+    )  # an id is kept when its post is public no longer
+    asks_on = delivery.age <= POST_ID_PATIENCE and _has_more_to_say(delivery, known)
+    delivery.release(
+        wake_in=_next_question(delivery) if asks_on else None, platform_post_ids=known, claim_count=0, tries=0
+    )
+    if known != before:
         ending.log_outcome(delivery, "post id arrived", post_id=known[-1])
         return "post id arrived"
-    if delivery.age > POST_ID_PATIENCE:
-        delivery.release(wake_in=None, claim_count=0)
-        return "no post id"
-    delivery.release(wake_in=_next_question(delivery), claim_count=0, tries=0)
-    return "waits"
+    return "waits" if asks_on else "no post id"
 
 
 def await_creator(delivery: Delivery) -> str | None:
@@ -179,7 +181,7 @@ def _forget_job(delivery: Delivery) -> None:
 
 def _published(delivery: Delivery, status: PublishStatus) -> str:
     reached("before published")
-    expects_id = not status.post_ids and _will_be_public(delivery)
+    asks_on = _will_be_public(delivery) and _has_more_to_say(delivery, status.post_ids)
     advance_and_tell(
         delivery,
         DeliveryState.PUBLISHED,
@@ -187,7 +189,7 @@ def _published(delivery: Delivery, status: PublishStatus) -> str:
         published_at=Now(),
         platform_post_ids=list(status.post_ids),
         **_cleared(),
-        **(ending.stopped() | {"wake_at": Now() + scaled(timedelta(seconds=2)) if expects_id else None}),
+        **(ending.stopped() | {"wake_at": Now() + scaled(timedelta(seconds=2)) if asks_on else None}),
     )
     reached("published")
     ending.log_outcome(delivery, "published", publish_id=delivery.publish_id, log_id=status.log_id)
@@ -208,6 +210,11 @@ def _in_inbox(delivery: Delivery) -> str:
 
 def _cleared() -> dict[str, Any]:
     return {"reason_code": "", "reason_log_id": "", "reason_message": "", "reason_next_step": ""}
+
+
+def _has_more_to_say(delivery: Delivery, post_ids: Sequence[str]) -> bool:
+    """Whether another id may come: the first one, or of a draft one more each time that its creator posts it."""
+    return not post_ids or delivery.publish_mode is PublishMode.INBOX
 
 
 def _will_be_public(delivery: Delivery) -> bool:

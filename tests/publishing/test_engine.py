@@ -101,6 +101,35 @@ def test_an_inbox_draft_ends_in_the_inbox_and_follows_the_creator(acme, connect,
     assert delivery.state == DeliveryState.PUBLISHED
 
 
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_a_draft_is_followed_through_every_post_that_is_made_of_it(
+    acme, connect, make_delivery, tiktok, count
+):
+    delivery = make_delivery(acme, connection=connect(acme), mode="inbox", options={})
+    delivery = drive(delivery, until={DeliveryState.IN_INBOX})
+
+    for _ in range(count):
+        tiktok.control("POST", f"/tasks/{delivery.publish_id}/finish", {"privacy": "PUBLIC_TO_EVERYONE"})
+        delivery = drive(delivery, rounds=2)
+
+    assert sorted(delivery.platform_post_ids) == sorted(str(post["post_id"]) for post in tiktok.posts())
+    assert len(delivery.platform_post_ids) == count
+    assert delivery.state == (DeliveryState.PUBLISHED if count else DeliveryState.IN_INBOX)
+    assert delivery.wake_at is not None
+
+
+def test_a_draft_that_was_posted_is_let_go_after_two_days(acme, connect, make_delivery, tiktok):
+    delivery = make_delivery(acme, connection=connect(acme), mode="inbox", options={})
+    delivery = drive(delivery, until={DeliveryState.IN_INBOX})
+    tiktok.control("POST", f"/tasks/{delivery.publish_id}/finish", {"privacy": "PUBLIC_TO_EVERYONE"})
+    delivery = drive(delivery, until={DeliveryState.PUBLISHED})
+    Delivery.objects.update(state_changed_at=timezone.now() - timedelta(days=2, minutes=1))
+
+    delivery = drive(delivery, rounds=1)
+
+    assert (len(delivery.platform_post_ids), delivery.wake_at) == (1, None)
+
+
 def test_processing_is_asked_again_until_it_ends(acme, connect, make_delivery, tiktok):
     tiktok.settings(processing_seconds=3600.0)
     delivery = drive(
