@@ -11,8 +11,9 @@ from django.utils import timezone
 
 from connections.providers import provider_for
 from publishing import pull_urls, services
-from publishing.models import Delivery
+from publishing.models import Delivery, Video
 from publishing.pull_urls import MAX_AGE, pull_url
+from publishing.scannable import ScanState
 from publishing.states import DeliveryState
 
 pytestmark = pytest.mark.django_db
@@ -161,6 +162,12 @@ def test_sending_again_kills_the_address_of_the_earlier_request(path, delivery, 
 
 def test_a_file_that_is_gone_is_404(path, delivery):
     delivery.post.video.file.storage.delete(delivery.post.video.file.name)
+
+    assert Client().get(path).status_code == 404
+
+
+def test_a_file_with_malware_is_not_handed_out(path, delivery):
+    Video.objects.filter(pk=delivery.post.video_id).update(scan_state=ScanState.INFECTED)
 
     assert Client().get(path).status_code == 404
 
