@@ -10,16 +10,22 @@ from pathlib import Path
 import pytest
 from django.core.management import get_commands, load_command_class
 
+from accounts import exports, notices
 from accounts.demo import LOGINS, PASSWORD
 from accounts.invitations import LIFE, PER_DAY
+from accounts.notice_emails import WAITS
 from accounts.permissions import Permission
 from accounts.removal import GRACE
+from config import heartbeat
+from connections import webhook_views, webhooks
 from connections.failures import _BY_CALLBACK_ERROR
 from connections.providers.tiktok.errors import ERROR_CLASSES
 from connections.providers.tiktok.explanations import FAILURES
-from publishing.backoff import MAX_TRIES
+from publishing.backoff import BYTES_PATIENCE, CAP_PATIENCE, MAX_DEATHS, MAX_JOBS, MAX_TRIES
 from publishing.dispatch import MAX_RUNG, RING_AGAIN
 from publishing.presentation import NO_WORKER_AFTER
+from publishing.scannable import ScanProblem
+from publishing.scanning import _AGAIN, UPLOAD_SECONDS
 from publishing.states import EDGES, DeliveryState
 from tests.docs.pages import BASE_DIR, Page, all_pages, page, target
 
@@ -41,6 +47,7 @@ MAY_IMPORT = {
 READS_ENVIRONMENT = ("config/settings.py", "config/gunicorn.py", "stack/options.py")
 NOT_FOR_PEOPLE = {"ENV_FILE"}
 IMAGE_BYTES = 150_000
+WORDS = {2: "two", 4: "four", 8: "eight"}
 CHECK_ID = re.compile(r"\w+\.[EW]\d{3}")
 
 
@@ -338,6 +345,30 @@ def test_every_state_is_explained_once():
         pytest.param(
             "docs/decisions/0003-one-clock-and-leases.md", "at most {rung} unclaimed rings", id="unclaimed"
         ),
+        pytest.param("docs/architecture.md", "at most {jobs} jobs in all", id="jobs"),
+        pytest.param("docs/connect-tiktok.md", "with at most {jobs} jobs in all", id="jobs at TikTok"),
+        pytest.param(
+            "docs/architecture.md", "too few bytes for {bytes_patience} minutes", id="missing bytes"
+        ),
+        pytest.param("docs/architecture.md", "`held` after the {deaths} claim", id="deaths"),
+        pytest.param("docs/connect-tiktok.md", "tries hourly for {cap} hours", id="daily cap"),
+        pytest.param("docs/operations.md", "after {stale} seconds of silence", id="signs of life"),
+        pytest.param(
+            "docs/operations.md", "every {interval} seconds from a thread of its own", id="interval"
+        ),
+        pytest.param("docs/operations.md", "more than {webhook} KiB", id="webhook body"),
+        pytest.param("docs/operations.md", "Events are deleted after {events} days", id="webhook events"),
+        pytest.param("docs/operations.md", "needs longer than {scan} seconds", id="scan in the form"),
+        pytest.param(
+            "docs/operations.md", "asked about every {too_large} minutes", id="scan of a large file"
+        ),
+        pytest.param(
+            "docs/operations.md", "tried again after {minutes} minutes, {hours} and 12 hours", id="e-mails"
+        ),
+        pytest.param(
+            "docs/personal-data.md", "| Notices to a person | database | {notices} days |", id="notices"
+        ),
+        pytest.param("docs/personal-data.md", "It can be downloaded for {exports} days", id="exports"),
     ],
 )
 def test_numbers_are_those_of_the_code(name: str, words: str):
@@ -348,6 +379,20 @@ def test_numbers_are_those_of_the_code(name: str, words: str):
         ring=RING_AGAIN.seconds,
         tries=MAX_TRIES,
         rung=MAX_RUNG,
+        jobs=WORDS[MAX_JOBS],
+        deaths=f"{WORDS[MAX_DEATHS]}h",
+        bytes_patience=WORDS[BYTES_PATIENCE.seconds // 60],
+        cap=int(CAP_PATIENCE.total_seconds()) // 3600,
+        stale=heartbeat.STALE_SECONDS,
+        interval=heartbeat.INTERVAL_SECONDS,
+        webhook=webhook_views.MAX_BYTES // 1024,
+        events=webhooks.KEPT.days,
+        scan=int(UPLOAD_SECONDS),
+        too_large=_AGAIN[ScanProblem.TOO_LARGE].seconds // 60,
+        minutes=", ".join(str(wait.seconds // 60) for wait in WAITS if wait.seconds < 3600),
+        hours=", ".join(str(wait.seconds // 3600) for wait in WAITS[:-1] if wait.seconds >= 3600),
+        notices=notices.KEPT_FOR.days,
+        exports=exports.KEPT_FOR.days,
     )
 
     assert expected in page(name).text
