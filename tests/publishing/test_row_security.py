@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import threading
 import uuid
@@ -29,6 +30,7 @@ from accounts.scopes import (
     workspace_scope,
 )
 from accounts.tenancy import ScopeMiddleware
+from config.settings import BASE_DIR
 from connections.models import OAuthRequest, SocialConnection, WebhookEvent
 from publishing.attempts import note
 from publishing.models import Delivery, Photo, Post, StorageReservation, Video, WorkspaceQuota
@@ -303,6 +305,93 @@ def test_a_scope_ends_with_its_block_inside_of_one_transaction(acme, rival):
         assert Workspace.objects.count() == 0
         with workspace_scope(rival.pk):
             assert Workspace.objects.get().slug == "rival"
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "SELECT slug FROM accounts_workspace",
+        "/* a remark */ SELECT slug FROM accounts_workspace",
+        "-- a remark\nSELECT slug FROM accounts_workspace",
+        "(SELECT slug FROM accounts_workspace)",
+        "WITH w AS (SELECT slug FROM accounts_workspace) SELECT slug FROM w",
+        "DECLARE one CURSOR FOR SELECT slug FROM accounts_workspace",
+        "PREPARE one AS SELECT slug FROM accounts_workspace",
+        "EXPLAIN ANALYZE SELECT slug FROM accounts_workspace",
+        "DO $$ BEGIN PERFORM slug FROM accounts_workspace; END $$",
+    ],
+)
+def test_no_kind_of_statement_takes_up_the_scope_of_the_one_before(acme, statement):
+    with workspace_scope(acme.pk):
+        assert Workspace.objects.count() == 1
+    with entered(NOTHING), transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(statement)
+        assert scope_in_database() == "||"
+
+
+def test_a_cursor_in_the_database_goes_by_the_scope_that_opened_it(acme, rival):
+    with transaction.atomic(), connection.cursor() as cursor:
+        with workspace_scope(acme.pk):
+            cursor.execute("DECLARE ours CURSOR FOR SELECT slug FROM accounts_workspace")
+            cursor.execute("FETCH ALL FROM ours")
+            assert cursor.fetchall() == [("acme",)]
+        with entered(NOTHING):
+            cursor.execute("DECLARE nobodys CURSOR FOR SELECT slug FROM accounts_workspace")
+            cursor.execute("FETCH ALL FROM nobodys")
+            assert cursor.fetchall() == []
+
+
+SCOPES = {"entered", "workspace_scope", "person_scope", "system_scope"}
+
+
+def own_nodes(function):
+    """The nodes of a function's own body, without those of functions in it."""
+    for child in ast.iter_child_nodes(function):
+        yield child
+        if not isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            yield from own_nodes(child)
+
+
+def programs():
+    for program in ("accounts", "config", "connections", "publishing"):
+        for path in (BASE_DIR / program).rglob("*.py"):
+            yield path.relative_to(BASE_DIR).as_posix(), ast.parse(path.read_text())
+
+
+def enters_scope(node):
+    calls = [node, *getattr(node, "items", ())]
+    found = (getattr(call, "context_expr", call) for call in calls)
+    return any(isinstance(one, ast.Call) and getattr(one.func, "id", "") in SCOPES for one in found)
+
+
+def test_no_generator_yields_in_the_middle_of_a_scope():
+    """A generator that is not read to its end would leave its reader in that scope, and a decorator ends too early."""
+    found = set()
+    for path, tree in programs():
+        for function in (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)):
+            blocks = [
+                node for node in own_nodes(function) if isinstance(node, ast.With) and enters_scope(node)
+            ]
+            if any(map(enters_scope, function.decorator_list)):
+                blocks.append(function)
+            if any(
+                isinstance(one, ast.Yield | ast.YieldFrom) for block in blocks for one in own_nodes(block)
+            ):
+                found.add((path, function.name))
+    assert found == {("accounts/scopes.py", name) for name in SCOPES - {"entered"}}, found
+
+
+def test_nothing_goes_to_the_database_past_the_scope():
+    """These methods of psycopg's cursor and connection are not led through Django's wrappers."""
+    passing = {"callproc", "copy_from", "copy_to", "copy_expert", "stream", "create_cursor"}
+    found = {
+        (path, node.func.attr)
+        for path, tree in programs()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
+        if node.func.attr in passing or (node.func.attr == "copy" and node.args)
+    }
+    assert found == set()
 
 
 def test_a_rolled_back_savepoint_brings_no_scope_back(acme, rival):
