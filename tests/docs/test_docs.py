@@ -440,3 +440,26 @@ def test_memory_figures_of_the_readme_are_the_measured_ones():
     (figure,) = re.findall(r"takes (\d+ MB) of memory", README.text)
 
     assert f"{figure} proportional" in page("benchmarks/README.md").text
+
+
+# --- Operations -------------------------------------------------------------------------------------------------------
+
+
+def test_table_of_metrics_is_what_is_measured():
+    table = page("docs/operations.md").section("## Health").split("| worth an alarm |")[1]
+    first_cells = re.findall(r"^\| ([^|]+) \|", table, re.MULTILINE)
+    told = {name for cell in first_cells for name in re.findall(r"`(\w+)`", cell)}
+    source = _source("publishing/metrics.py")
+
+    measured = set(re.findall(r'(?:_gauge|_labelled)\(\s*"(\w+)"', source))
+    counted = {f"{name}_total" for name in re.findall(r'CounterMetricFamily\("broadside_(\w+)"', source)}
+    assert len(measured) > 15
+    assert told == measured | counted
+
+
+def test_icons_of_the_page_are_those_of_the_sprite():
+    line = re.search(r'`\{% icon "plus" %\}`.*: ([a-z ]+)$', page("docs/interface.md").text, re.MULTILINE)
+    drawn = set(re.findall(r'id="(?:icon-)?([a-z-]+)"', _source("static/img/icons.svg")))
+
+    assert line
+    assert set(line[1].split()) == drawn
