@@ -10,6 +10,9 @@ from django.conf import settings
 MAX_TRIES = 40
 """Failures in a row in one state before the engine gives up: some three hours of back-off."""
 
+MAX_SILENCE = 300
+"""The same where all bytes are out: a day. Until then the platform is asked by itself, and a person only after it."""
+
 MAX_DEATHS = 8
 """Claims that ended without a word before a row is taken for one that kills workers."""
 

@@ -23,6 +23,8 @@ from connections.errors import (
     ProviderError,
     RateLimitError,
     RejectedError,
+    ResponseError,
+    TransportError,
 )
 from connections.limits import LocalLimitError
 from connections.providers import provider_for
@@ -33,6 +35,7 @@ from publishing.backoff import (
     CAP_PATIENCE,
     CAP_WAIT,
     MAX_DEATHS,
+    MAX_SILENCE,
     MAX_TRIES,
     limit_wait,
     retry_wait,
@@ -148,7 +151,8 @@ def _recover_after_end(delivery: Delivery, error: ProviderError) -> str:
 
 def _try_again(delivery: Delivery, error: ProviderError) -> str:
     name = ending.platform(delivery)
-    if delivery.tries >= MAX_TRIES:
+    is_silence = delivery.may_be_posted and isinstance(error, TransportError | ResponseError)
+    if delivery.tries >= (MAX_SILENCE if is_silence else MAX_TRIES):
         if delivery.may_be_posted:
             return _hold_unconfirmed(delivery, error)
         return ending.fail(

@@ -16,7 +16,7 @@ from django.utils import timezone
 from connections.models import ConnectionStatus
 from connections.providers.base import PublishPhase, PublishStatus
 from publishing import engine, leaving, polling, sending
-from publishing.backoff import MAX_DEATHS
+from publishing.backoff import MAX_DEATHS, MAX_TRIES
 from publishing.models import Delivery
 from publishing.states import DeliveryState, HoldReason
 
@@ -682,9 +682,10 @@ def test_a_refused_upload_url_leads_to_a_new_job(acme, connect, make_delivery, t
     ],
 )
 def test_silence_after_the_last_byte_is_never_told_as_not_posted(
-    acme, connect, make_delivery, tiktok, settings, action
+    acme, connect, make_delivery, tiktok, settings, monkeypatch, action
 ):
     settings.ENGINE_TIME_SCALE = 0.0
+    monkeypatch.setattr(engine, "MAX_SILENCE", MAX_TRIES)
     delivery = make_delivery(acme, connection=connect(acme), options=PUBLIC)
     tiktok.fault({"endpoint": "upload"}, {"drop": "after"})
     tiktok.fault({"endpoint": "status"}, action, times=None)

@@ -275,3 +275,14 @@ def test_a_draft_whose_app_was_removed_is_not_asked_for_again_by_reconnecting(
 
     assert (done.state, done.reason_code) == (DeliveryState.FAILED, "auth_removed")
     assert "send the draft again" in done.reason_next_step
+
+
+def test_a_platform_that_is_silent_for_half_a_day_is_asked_on_without_a_person(delivery, tiktok):
+    tiktok.fault({"endpoint": "status"}, {"status": 503}, times=2)
+    drive(delivery, rounds=1)
+    Delivery.objects.filter(pk=delivery.pk).update(tries=150)  # of five minutes each
+
+    waiting = drive(delivery, rounds=1)
+
+    assert (waiting.state, waiting.tries) == (DeliveryState.PROCESSING, 151)
+    assert drive(delivery).state == DeliveryState.PUBLISHED
