@@ -96,16 +96,29 @@ def _has_workspace(model: type[models.Model]) -> bool:
     return any(field.attname == "workspace_id" for field in model._meta.concrete_fields)
 
 
+_UNPROTECTED = """
+SELECT relname FROM pg_class AS one
+WHERE relnamespace = current_schema()::regnamespace AND relkind IN ('r', 'p', 'm', 'f')
+AND (relname = ANY(%s) OR EXISTS (
+    SELECT FROM pg_attribute WHERE attrelid = one.oid AND attname = 'workspace_id' AND NOT attisdropped))
+AND NOT (
+    relrowsecurity AND relforcerowsecurity
+    AND EXISTS (SELECT FROM pg_policy WHERE polrelid = one.oid AND polname = 'tenant')
+    AND NOT EXISTS (
+        SELECT FROM pg_policy WHERE polrelid = one.oid AND polpermissive
+        AND polname <> 'tenant' AND (polname, polcmd) <> ('own', 'r')))
+ORDER BY relname
+"""
+
+
 def unprotected_tables() -> list[str]:
-    """The tenant tables of the database that lack forced row-level security or a policy. Raises DatabaseError."""
+    """The tenant tables of the database that lack forced row-level security or a policy, or have one that opens more.
+
+    With or without a model: also partitions, which are asked past their parent's policies, and materialized views,
+    which can have none. Raises DatabaseError.
+    """
     with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT relname FROM pg_class WHERE relnamespace = current_schema()::regnamespace AND relkind IN ('r', 'p')"
-            " AND relname = ANY(%s) AND NOT (relrowsecurity AND relforcerowsecurity"
-            " AND EXISTS (SELECT FROM pg_policy WHERE polrelid = pg_class.oid AND polname = 'tenant'))"
-            " ORDER BY relname",
-            [sorted(tenant_tables())],
-        )
+        cursor.execute(_UNPROTECTED, [sorted(tenant_tables())])
         return [name for (name,) in cursor.fetchall()]
 
 

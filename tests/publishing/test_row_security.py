@@ -239,6 +239,28 @@ def test_the_check_finds_a_table_whose_rule_was_taken_away(table, change):
     assert unprotected_tables() == [table]
 
 
+@pytest.mark.parametrize(
+    "make",
+    [
+        "CREATE TABLE {} (id int, workspace_id uuid)",
+        "CREATE TABLE {} PARTITION OF whole DEFAULT",
+        "CREATE MATERIALIZED VIEW {} AS SELECT workspace_id, caption FROM publishing_post",
+        "CREATE POLICY wider ON {} USING (true)",
+        "CREATE POLICY own ON {} USING (true)",
+    ],
+)
+def test_the_check_finds_what_no_model_tells_of(make):
+    write("CREATE TABLE whole (workspace_id uuid) PARTITION BY LIST (workspace_id)")
+    write("ALTER TABLE whole ENABLE ROW LEVEL SECURITY; ALTER TABLE whole FORCE ROW LEVEL SECURITY")
+    write("CREATE POLICY tenant ON whole USING (workspace_id = app_workspace())")
+    assert unprotected_tables() == []
+    name = "publishing_post" if "POLICY" in make else "publishing_extra"
+
+    write(make.format(name))
+
+    assert unprotected_tables() == [name]
+
+
 @pytest.mark.parametrize(("table", "column", "parent"), REFERENCES)
 def test_the_check_finds_a_reference_that_could_leave_the_workspace(table, column, parent):
     write(f"ALTER TABLE {table} DROP CONSTRAINT {table}_{column}_same_workspace")
