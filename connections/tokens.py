@@ -203,7 +203,7 @@ def _refresh(connection: SocialConnection, *, rejected: str) -> str:
         grant = _request_refresh(connection)
     except AuthorizationError as error:
         return _after_refusal(connection, error, generation=generation, rejected=rejected)
-    except (TransportError, RateLimitError) as error:
+    except (TransportError, RateLimitError, ResponseError) as error:
         _log_outcome(connection, f"failed {type(error).__name__}", error)
         record_refresh_failed(connection, error)
         token = usable_token(connection, rejected=rejected)

@@ -202,12 +202,20 @@ def test_wrong_credentials_of_ours_keep_the_connection(acme, make_connection, ex
     assert notices == []
 
 
-def test_an_unreachable_provider_does_not_matter_while_the_token_lives(acme, make_connection, tiktok):
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param({"body": requests.ConnectionError("refused")}, id="unreachable"),
+        pytest.param({"status": 503}, id="down"),
+        pytest.param({"body": "{oops"}, id="unreadable"),
+    ],
+)
+def test_a_provider_in_trouble_does_not_matter_while_the_token_lives(acme, make_connection, tiktok, answer):
     now = timezone.now()
     row = make_connection(
         acme, refreshed_at=now - timedelta(hours=2), access_expires_at=now + timedelta(minutes=1)
     )
-    tiktok.post(TOKEN_URL, body=requests.ConnectionError("refused"))
+    tiktok.post(TOKEN_URL, **answer)
 
     assert fresh_access_token(row) == "act.old-access"
     assert len(tiktok.calls) == 1
