@@ -7,6 +7,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
+from tests.browser.test_frame import FAULTS, NARROW
 from tests.browser.test_main_job import connect, sign_up, take_sample
 from tests.publishing.films import film
 
@@ -254,3 +255,15 @@ def test_a_log_in_meanwhile_in_another_tab_is_not_noticed_when_publishing(demo, 
     publish_button(composer).click()
 
     expect(composer).to_have_url(re.compile(r"/posts/[0-9a-f-]{36}/"), timeout=30_000)
+
+
+def test_the_page_of_a_post_fits_a_narrow_screen(composer):
+    take_sample(composer)
+    composer.locator("#id_caption").fill("narrow " + "unbroken" * 20)
+    composer.get_by_label("Who can see this video").select_option("SELF_ONLY")
+    publish_button(composer).click()
+    expect(composer.get_by_role("heading", name="Published on TikTok")).to_be_visible(timeout=60_000)
+
+    composer.set_viewport_size(NARROW)
+
+    assert [fault for fault in composer.evaluate(FAULTS) if "wide" in fault] == []

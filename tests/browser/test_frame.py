@@ -90,14 +90,18 @@ def test_a_message_can_be_dismissed(demo, open_page):
 def test_no_page_scrolls_sideways_and_every_control_can_be_hit(demo, open_page, size):
     page = open_page(viewport=size, has_touch=True)
     log_in(page, demo)
-    paths = ["posts/", "posts/new/", "connections/", "members/", "settings/"]
+    paths = ["posts/", "posts/new/", "connections/", "members/", "settings/", "audit/", "notices/", "health/"]
+    paths += ["settings/data/", "settings/delete/", "settings/transfer/", "settings/source-videos/"]
     faults = {}
 
     for path in [
         *(f"/w/demo-studio/{path}" for path in paths),
         "/workspaces/",
         "/profile/",
+        "/profile/data/",
         "/accounts/email/",
+        "/accounts/2fa/",
+        "/accounts/sessions/",
     ]:
         page.goto(f"{demo.url}{path}")
         faults[path] = page.evaluate(FAULTS)
