@@ -320,7 +320,11 @@ def _canceled(delivery: Delivery, provider: Provider, now: datetime) -> _Words:
 
 
 def _held(delivery: Delivery, provider: Provider, now: datetime) -> _Words:
-    return _Words(HoldReason(delivery.hold_reason).label, _reason(delivery), "warning")
+    links: tuple[Link, ...] = ()
+    if delivery.hold_reason == HoldReason.UNCONFIRMED:
+        username = delivery.account_username or delivery.connection.username
+        links = _real((Link("Open the profile", provider.profile_url(username)),))
+    return _Words(HoldReason(delivery.hold_reason).label, _reason(delivery), "warning", links=links)
 
 
 _WORDS = {
