@@ -114,6 +114,10 @@ def _outcome(attempt: Attempt, platform: str, *, is_over: bool) -> str:
         "published": "Published",
         "in_inbox": "In the inbox",
         "failed": f"Refused by {platform}",
+        "Transport": "Failed: no answer arrived",
+        "Unreachable": f"Failed: {platform} could not be reached",
+        "Response": f"Failed: {platform}'s answer could not be read",
+        "Upload": f"Failed: {platform} did not take it",
     }
     return known.get(attempt.outcome, f"Failed: {attempt.outcome}")
 

@@ -12,7 +12,9 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from accounts.models import Role
-from publishing.attempts import note
+from connections.errors import ResponseError, TransportError, UnreachableError, UploadError
+from connections.providers import provider_for
+from publishing.attempts import note, note_error
 from publishing.models import Attempt, Delivery, Post, PostKind
 from publishing.states import DeliveryState, HoldReason
 
@@ -363,10 +365,19 @@ def test_page_of_a_post_held_for_reconnecting_offers_that(acme, alice, erin, bro
 
 
 def test_page_of_an_unconfirmed_post_offers_both_answers_and_warns(editor, acme, make_delivery):
-    delivery = make_delivery(acme, state=S.HELD, wake_at=None, hold_reason=HoldReason.UNCONFIRMED)
+    delivery = make_delivery(
+        acme,
+        state=S.HELD,
+        wake_at=None,
+        hold_reason=HoldReason.UNCONFIRMED,
+        account_username="noramoves",
+    )
 
-    words = text_of(editor.get(url_of(delivery)))
+    answer = editor.get(url_of(delivery))
 
+    words = text_of(answer)
+    profile = provider_for(delivery.connection.provider).profile_url("noramoves")
+    assert f'href="{profile}"' in answer.content.decode()
     assert "It may already be posted" in words
     assert "It is there: mark as posted" in words
     assert "It is not there: send again" in words
@@ -404,6 +415,23 @@ def test_timeline_tells_attempts_the_newest_first(editor, acme, make_delivery):
     assert words.index("Sent part 2 of 3") < words.index("Confirmed by erin@example.com")
     assert "Failed: server_error · 32.0 MB · 2.5 s" in words
     assert "log-9" in words
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (TransportError("reset"), "Failed: no answer arrived"),
+        (UnreachableError("refused"), "Failed: TikTok could not be reached"),
+        (ResponseError("no JSON"), "Failed: TikTok's answer could not be read"),
+        (UploadError("400"), "Failed: TikTok did not take it"),
+        (TransportError("bad gateway", code="internal_error"), "Failed: internal_error"),
+    ],
+)
+def test_timeline_says_an_error_without_a_code_in_words(editor, acme, make_delivery, error, words):
+    delivery = make_delivery(acme, state=S.PROCESSING)
+    note_error(delivery, "start", error, started_at=timezone.now())
+
+    assert words in text_of(editor.get(url_of(delivery)))
 
 
 def test_timeline_calls_an_unfinished_attempt_cut_off_once_nobody_works_on_it(editor, acme, make_delivery):
