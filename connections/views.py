@@ -177,15 +177,28 @@ def refresh_profile(request: HttpRequest, slug: str, pk: UUID) -> HttpResponse:
     provider = provider_for(connection.provider)
     try:
         profile_for(connection, force=True)
-        if connection.has_scope(provider.publish_scopes[PublishMode.DIRECT]):
-            creator_info_for(connection, force=True)
-        messages.success(request, f"The profile of {connection.display_name} is up to date.")
     except AuthorizationError:
         messages.error(request, connection.status_reason or "Reconnect this account to read its profile.")
     except ProviderError as error:
         explanation = provider.explain(error.code)
         messages.warning(request, f"The profile could not be read. {explanation.message}")
+    else:
+        messages.success(request, f"The profile of {connection.display_name} is up to date.")
+        _refresh_settings(request, connection, provider)
     return redirect("connections:list", slug=slug)
+
+
+def _refresh_settings(request: HttpRequest, connection: SocialConnection, provider: Provider) -> None:
+    """Read what the account may post anew, and say what stands in its way: a ban, a cap."""
+    if not connection.has_scope(provider.publish_scopes[PublishMode.DIRECT]):
+        return
+    try:
+        creator_info_for(connection, force=True)
+    except AuthorizationError:
+        messages.error(request, connection.status_reason or "Reconnect this account to post to it.")
+    except ProviderError as error:
+        explanation = provider.explain(error.code)
+        messages.warning(request, f"Nothing can be posted to it right now. {explanation.message}")
 
 
 @require_http_methods(["GET", "POST"])

@@ -6,12 +6,14 @@ from datetime import timedelta
 
 import pytest
 import requests
+import responses
 from django.core.files.base import ContentFile
 from django.urls import reverse
 from django.utils import timezone
 
 from connections.models import ConnectionStatus, SocialConnection
 from tests.connections.conftest import (
+    CREATOR_URL,
     REVOKE_URL,
     TOKEN_URL,
     USER_URL,
@@ -210,6 +212,18 @@ def test_a_profile_that_cannot_be_refreshed_says_why(browser, row, tiktok, reply
     tiktok.get(USER_URL, **reply)
 
     assert words in text(browser.post(address("refresh", pk=row.pk), follow=True))
+
+
+def test_a_ban_does_not_keep_the_profile_from_being_refreshed(browser, row, account):
+    SocialConnection.objects.update(profile={}, profile_fetched_at=timezone.now())
+    account.replace(
+        responses.POST, CREATOR_URL, status=403, json=refusal("spam_risk_user_banned_from_posting")
+    )
+
+    words = text(browser.post(address("refresh", pk=row.pk), follow=True))
+
+    assert "The profile of Nora Moves is up to date." in words
+    assert "Nothing can be posted to it right now. TikTok has barred this account from posting." in words
 
 
 def test_refreshing_a_dead_connection_asks_to_reconnect(browser, row, expired, tiktok):
