@@ -15,13 +15,14 @@ from connections.signals import connection_lost, connection_usable, publish_repo
 from publishing import exporting
 from publishing.removing import forget_person, remove_everything, stop_deliveries
 from publishing.services import hold_open, resume_held
-from publishing.waking import look_again
+from publishing.waking import ask_about_drafts, look_again
 
 
 @receiver(connection_usable)
 def go_on(connection: SocialConnection, **_: Any) -> None:
-    """Resume what waited for the account."""
+    """Resume what waited for the account, and ask again about its drafts."""
     resume_held(connection)
+    ask_about_drafts(connection)
 
 
 @receiver(connection_lost)

@@ -6,9 +6,11 @@ from django.db import transaction
 from django.db.models.functions import Now
 
 from accounts.scopes import workspace_scope
+from connections.models import SocialConnection
 from connections.providers.base import PublishMode
 from publishing import ending
 from publishing.attempts import note
+from publishing.backoff import STATUS_PATIENCE
 from publishing.dispatch import ring_on_commit
 from publishing.models import Delivery, StaleTransitionError
 from publishing.states import DeliveryState, HoldReason
@@ -33,6 +35,17 @@ def look_again(*, provider: str, publish_id: str) -> int:
             elif delivery.state in LOOKED_AT and not _is_settled(delivery):
                 _wake(delivery)
     return len(found)
+
+
+def ask_about_drafts(connection: SocialConnection) -> int:
+    """Ask again about the drafts of an account that can be used once more; return how many.
+
+    While it could not be used, the questions about them were given up.
+    """
+    waiting = Delivery.objects.filter(
+        connection=connection, state=_S.IN_INBOX, wake_at=None, state_changed_at__gt=Now() - STATUS_PATIENCE
+    )
+    return waiting.update(wake_at=Now())
 
 
 def _is_settled(delivery: Delivery) -> bool:

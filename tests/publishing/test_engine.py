@@ -13,8 +13,9 @@ from django.db import connection as database
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from connections.models import ConnectionStatus
+from connections.models import ConnectionStatus, SocialConnection
 from connections.providers.base import PublishPhase, PublishStatus
+from connections.signals import connection_usable
 from publishing import engine, leaving, polling, sending
 from publishing.backoff import MAX_DEATHS, MAX_TRIES
 from publishing.models import Delivery
@@ -116,6 +117,26 @@ def test_a_draft_is_followed_through_every_post_that_is_made_of_it(
     assert len(delivery.platform_post_ids) == count
     assert delivery.state == (DeliveryState.PUBLISHED if count else DeliveryState.IN_INBOX)
     assert delivery.wake_at is not None
+
+
+@pytest.mark.parametrize(("days", "is_asked"), [(1, True), (8, False)])
+def test_a_draft_is_asked_about_again_once_its_account_is_connected_again(
+    acme, connect, make_delivery, tiktok, days, is_asked
+):
+    connection = connect(acme)
+    delivery = make_delivery(acme, connection=connection, mode="inbox", options={})
+    delivery = drive(delivery, until={DeliveryState.IN_INBOX})
+    tiktok.control("POST", f"/tasks/{delivery.publish_id}/finish", {"privacy": "PUBLIC_TO_EVERYONE"})
+    tiktok.fault({"endpoint": "status"}, {"status": 401, "code": "scope_not_authorized"})
+    delivery = drive(delivery)
+    assert (delivery.state, delivery.wake_at) == (DeliveryState.IN_INBOX, None)
+
+    Delivery.objects.update(state_changed_at=timezone.now() - timedelta(days=days))
+    connection_usable.send(SocialConnection, connection=connection)
+    engine.advance_delivery(delivery.pk)
+
+    delivery.refresh_from_db()
+    assert delivery.state == (DeliveryState.PUBLISHED if is_asked else DeliveryState.IN_INBOX)
 
 
 def test_a_draft_that_was_posted_is_let_go_after_two_days(acme, connect, make_delivery, tiktok):
