@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,7 @@ from publishing.scannable import ScanProblem
 from publishing.scanning import _AGAIN, UPLOAD_SECONDS
 from publishing.states import EDGES, DeliveryState
 from tests.docs.pages import BASE_DIR, Page, all_pages, page, target
+from tests.publishing.clamav import find_clamd
 
 PAGES = all_pages()
 ARCHITECTURE = page("docs/architecture.md")
@@ -455,6 +457,19 @@ def test_table_of_metrics_is_what_is_measured():
     counted = {f"{name}_total" for name in re.findall(r'CounterMetricFamily\("broadside_(\w+)"', source)}
     assert len(measured) > 15
     assert told == measured | counted
+
+
+def test_scanner_takes_the_lines_that_the_page_gives_it(tmp_path):
+    (block,) = [block for block in page("docs/operations.md").blocks if "StreamMaxLength" in block]
+    lines = [*block.splitlines()[1:-1], "TCPSocket 9", f"DatabaseDirectory {tmp_path}", "Foreground yes"]
+    (tmp_path / "clamd.conf").write_text("\n".join([*lines, ""]))
+
+    done = subprocess.run(
+        [find_clamd(), "-c", tmp_path / "clamd.conf"], capture_output=True, text=True, check=False, timeout=60
+    )
+
+    assert "parse" not in done.stdout + done.stderr  # it ends all the same, since it has no signatures
+    assert "No supported database files found" in done.stdout + done.stderr
 
 
 def test_icons_of_the_page_are_those_of_the_sprite():
