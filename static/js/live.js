@@ -1,8 +1,30 @@
-// Live parts: what a reader unfolded stays unfolded when the part is renewed, and an ended session leads to the log-in.
+// Live parts: what a reader unfolded stays unfolded when the part is renewed, the keyboard keeps its place, a change of
+// state is read out, and an ended session leads to the log-in.
 "use strict";
 
 (() => {
   let unfolded = [];
+  let focused = null;
+
+  // An element's place, as far as it can be found again: the nearest part with an id, and which of its kind in there.
+  const placeOf = (element) => {
+    const part = element.closest("[id]");
+    return { id: part.id, tag: element.tagName, index: [...part.querySelectorAll(element.tagName)].indexOf(element) };
+  };
+  const elementAt = ({ id, tag, index }) => {
+    const part = document.getElementById(id);
+    return part && (index < 0 ? part : part.querySelectorAll(tag)[index]);
+  };
+
+  const headlines = () => [...document.querySelectorAll("[data-headline]")].map((one) => one.textContent).join(". ");
+  let said = headlines();
+
+  const readOut = () => {
+    const words = headlines();
+    const place = document.querySelector("[data-read-out]");
+    if (place && words !== said) place.textContent = words;
+    said = words;
+  };
 
   document.addEventListener("htmx:beforeSwap", (event) => {
     if (!event.detail.target.matches("[data-live]")) return;
@@ -14,6 +36,8 @@
       return;
     }
     unfolded = [...event.detail.target.querySelectorAll("details[id][open]")].map((one) => one.id);
+    const active = document.activeElement;
+    focused = event.detail.target.contains(active) && active !== event.detail.target ? placeOf(active) : null;
   });
 
   document.addEventListener("htmx:afterSwap", () => {
@@ -21,5 +45,9 @@
       const part = document.getElementById(id);
       if (part) part.open = true;
     }
+    const active = focused && elementAt(focused);
+    if (active && active !== document.activeElement) active.focus({ preventScroll: true });
+    focused = null;
+    readOut();
   });
 })();

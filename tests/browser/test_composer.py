@@ -172,7 +172,7 @@ def test_a_sending_that_is_canceled_keeps_everything_and_can_be_sent_after_all(c
     expect(composer).to_have_url(re.compile(r"/posts/[0-9a-f-]{36}/"), timeout=30_000)
 
 
-def test_what_was_unfolded_stays_unfolded_while_the_page_renews_itself(demo, composer):
+def test_a_page_that_renews_itself_keeps_folds_and_focus_and_reads_the_news_out(demo, composer):
     demo.control("POST", "/faults", {"match": {"endpoint": "upload"}, "action": {"delay": 4.0}})
     take_sample(composer)
     composer.get_by_label("Who can see this video").select_option("SELF_ONLY")
@@ -184,6 +184,8 @@ def test_what_was_unfolded_stays_unfolded_while_the_page_renews_itself(demo, com
     expect(composer.get_by_role("heading", name="Published on TikTok")).to_be_visible(timeout=60_000)
 
     expect(details).to_have_attribute("open", "")
+    expect(details.locator("summary")).to_be_focused()
+    expect(composer.get_by_role("status")).to_have_text("Published on TikTok")
 
 
 def test_taking_the_sample_keeps_the_place_of_the_keyboard(composer):
