@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -32,7 +33,13 @@ def restored(two_tenants) -> Iterator[str]:
     with connection.cursor() as cursor:
         cursor.execute(f"CREATE DATABASE {RESTORED}")
     try:
-        command = [postgres_program("pg_restore"), "--clean", "--if-exists", "--no-owner", "--exit-on-error"]
+        command: list[str | Path] = [
+            postgres_program("pg_restore"),
+            "--clean",
+            "--if-exists",
+            "--no-owner",
+            "--exit-on-error",
+        ]
         subprocess.run([*command, "-d", database_url(RESTORED)], input=dump, check=True, capture_output=True)
         yield database_url(RESTORED)
     finally:
@@ -78,7 +85,7 @@ def test_restored_database_shows_nothing_without_a_scope(restored):
 
 
 def _dump(*options: str) -> subprocess.CompletedProcess[bytes]:
-    command = [postgres_program("pg_dump"), *options, database_url()]
+    command: list[str | Path] = [postgres_program("pg_dump"), *options, database_url()]
     return subprocess.run(command, check=False, capture_output=True, env=dict(os.environ))
 
 

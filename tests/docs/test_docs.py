@@ -6,10 +6,12 @@ import ast
 import importlib
 import re
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from django.core.management import get_commands, load_command_class
+from django.urls import Resolver404, URLResolver, get_resolver, resolve
 
 from accounts import exports, notices
 from accounts.demo import LOGINS, PASSWORD
@@ -179,7 +181,7 @@ def _literal_defaults() -> dict[str, str]:
         if isinstance(node, ast.Call) and ast.unparse(node.func).startswith("env.")
     ]
     defaults = {
-        call.args[0].value: word.value
+        str(call.args[0].value): word.value
         for call in calls
         for word in call.keywords
         if word.arg == "default" and isinstance(call.args[0], ast.Constant)
@@ -241,6 +243,31 @@ def test_modules_and_their_members_exist(one: Page):
 
 def _product_code() -> str:
     return "\n".join(path.read_text() for name in PROGRAMS for path in (BASE_DIR / name).rglob("*.py"))
+
+
+@pytest.mark.parametrize("one", [one for one in PAGES if "sandbox" not in str(one)], ids=str)
+def test_addresses_of_the_site_exist(one: Page):
+    named = [span for span in one.spans if re.fullmatch(r"/[a-z][\w/<>.-]*", span)]
+    ours = [span for span in named if not span.startswith(("/etc/", "/opt/", "/run/", "/var/"))]
+
+    assert [span for span in ours if not _leads_somewhere(span)] == []
+
+
+def _leads_somewhere(address: str) -> bool:
+    try:
+        resolve(re.sub(r"<\w+>", "tiktok", address))
+    except Resolver404:
+        return any(str(pattern).startswith(address[1:]) for pattern in _patterns(get_resolver()))
+    return True
+
+
+def _patterns(resolver: URLResolver) -> Iterator[str]:
+    """Every address of the site as it stands in the URL conf."""
+    for one in resolver.url_patterns:
+        if isinstance(one, URLResolver):
+            yield from (str(one.pattern) + rest for rest in _patterns(one))
+        else:
+            yield str(one.pattern)
 
 
 @each_page
