@@ -10,6 +10,10 @@ from django.core.files.storage import Storage
 BLOCK_BYTES = 256 * 1024
 
 
+_GONE = frozenset({"NoSuchKey", "404", "InvalidRange", "416"})
+"""An object store's words for a file that is not there, or ends before the range. Any other trouble of its may pass."""
+
+
 class FileChangedError(Exception):
     """The stored file is gone, or shorter than it was when the upload was planned."""
 
@@ -17,7 +21,8 @@ class FileChangedError(Exception):
 def read_blocks(storage: Storage, name: str, *, first: int, size: int) -> Iterator[bytes | memoryview]:
     """Yield bytes `first` … `first + size - 1` of the stored file `name`. Raises FileChangedError.
 
-    A block is valid until the next one is asked for: its memory is used again.
+    A storage that is in trouble raises its own errors. A block is valid until the next one is asked for: its memory is
+    used again.
 
     An object store is asked for just that range; its ordinary `open` would fetch the whole object first.
     """
@@ -56,7 +61,7 @@ def _object_blocks(storage: Any, name: str, first: int, size: int) -> Iterator[b
     try:
         answer = storage.bucket.Object(key).get(Range=f"bytes={first}-{first + size - 1}")
     except ClientError as error:
-        raise FileChangedError(
-            f"the stored file {name} cannot be read: {error.response['Error']['Code']}"
-        ) from None
+        if error.response["Error"]["Code"] not in _GONE:
+            raise
+        raise FileChangedError(f"the stored file {name} is gone or has been cut short") from None
     yield from answer["Body"].iter_chunks(BLOCK_BYTES)

@@ -42,7 +42,7 @@ from publishing.backoff import (
 )
 from publishing.blocks import FileChangedError
 from publishing.models import Delivery, StaleTransitionError
-from publishing.states import DeliveryState, HoldReason
+from publishing.states import WORKING, DeliveryState, HoldReason
 
 logger = logging.getLogger(__name__)
 
@@ -225,10 +225,23 @@ def _survive(delivery: Delivery, error: Exception) -> str:
         note(delivery, "engine", f"unexpected {type(error).__name__}")
         if delivery.tries >= MAX_TRIES:
             return _give_up_on_killer(delivery)
-        delivery.release(wake_in=retry_wait(delivery.tries + 3), tries=delivery.tries + 1)
+        delivery.release(
+            wake_in=retry_wait(delivery.tries + 3), tries=delivery.tries + 1, **_trouble_of_ours(delivery)
+        )
     except Exception:
         logger.exception("could not hand back delivery=%s; its lease will end by itself", delivery.pk)
     return "unexpected error"
+
+
+def _trouble_of_ours(delivery: Delivery) -> dict[str, str]:
+    if delivery.state not in WORKING:
+        return {}
+    return {
+        "reason_code": "",
+        "reason_log_id": "",
+        "reason_message": "Broadside has a problem of its own with this post and tries again by itself.",
+        "reason_next_step": "",
+    }
 
 
 def _give_up_on_killer(delivery: Delivery) -> str:
