@@ -267,7 +267,15 @@ class AuditEvent(models.Model):
     details = models.JSONField(default=dict)
 
     class Meta:
-        indexes = [models.Index(name="audit_newest_first", fields=["workspace_id", "-id"])]
+        indexes = [
+            models.Index(name="audit_newest_first", fields=["workspace_id", "-id"]),
+            # asked for with each row that is deleted after its workspace (migration 0008)
+            models.Index(
+                name="audit_last_words",
+                fields=["workspace_id"],
+                condition=models.Q(action="workspace.removed"),
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.action} at {self.at:%Y-%m-%d %H:%M:%S}"

@@ -131,13 +131,19 @@ def _remove(workspace: Workspace) -> bool:
 def _end_log(workspace: Workspace) -> None:
     """Delete the workspace's events, whose words may name people and accounts; one stays, and says what was done.
 
-    The database lets them go only now that the workspace is gone (migration 0007).
+    The database lets them go only now that the workspace is gone and that one is written (migration 0008).
     """
     events = AuditEvent.objects.filter(workspace_id=workspace.pk)
     disconnected = events.filter(action="connection.disconnected")
     answers = sorted(disconnected.values_list("details__revocation", flat=True))
-    count, _ = events.delete()
-    audit.record("workspace.removed", workspace=workspace.pk, actor=None, revocations=answers, events=count)
+    last = audit.record(
+        "workspace.removed",
+        workspace=workspace.pk,
+        actor=None,
+        revocations=answers,
+        events=events.count(),
+    )
+    events.exclude(pk=last.pk).delete()
 
 
 def _is_done(signal: Signal, workspace: Workspace) -> bool:

@@ -23,6 +23,7 @@ from accounts import audit
 from accounts.audit import record
 from accounts.audit_log import as_csv, safe_cell
 from accounts.models import AuditEvent, Membership, Role, User
+from accounts.scopes import workspace_scope
 from accounts.workspaces import change_role, remove_member
 
 pytestmark = pytest.mark.django_db
@@ -76,6 +77,38 @@ def test_database_refuses_to_change_an_event_for_the_applications_role(event, st
             cursor.execute(statement)
 
     assert actions() == ["sign_out"]
+
+
+def test_scope_that_changes_within_the_statement_does_not_make_the_workspace_look_gone(event, acme):
+    statement = "DELETE FROM accounts_auditevent WHERE set_config('app.scope', '||', true) = '||'"
+
+    with workspace_scope(acme.pk), pytest.raises(Error, match="append-only"), transaction.atomic():
+        connection.cursor().execute(statement)
+
+
+@pytest.mark.parametrize(
+    "hide",
+    [
+        "DELETE FROM accounts_workspace WHERE id = %s",
+        "UPDATE accounts_workspace SET id = gen_random_uuid() WHERE id = %s",
+    ],
+    ids=["deleted", "renumbered"],
+)
+def test_workspace_that_is_hidden_for_a_moment_leaves_a_trace_or_its_events(event, acme, hide):
+    with connection.cursor() as cursor:
+        with transaction.atomic():
+            cursor.execute(hide, [acme.pk])
+            with pytest.raises(Error, match="append-only"), transaction.atomic():
+                cursor.execute("DELETE FROM accounts_auditevent")
+            transaction.set_rollback(True)
+        with transaction.atomic():
+            trace = record("workspace.removed", workspace=acme, actor=None)
+            cursor.execute(hide, [acme.pk])
+            cursor.execute("DELETE FROM accounts_auditevent WHERE id <> %s", [trace.pk])
+            with pytest.raises(Error, match="append-only"), transaction.atomic():
+                cursor.execute("DELETE FROM accounts_auditevent")
+
+    assert actions() == ["workspace.removed"]
 
 
 def test_orm_cannot_change_an_event_either(event):
