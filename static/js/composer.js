@@ -100,6 +100,54 @@
     if (player) field("cover_seconds").value = player.currentTime.toFixed(2);
   };
 
+  // --- The order of photos: by button or by dragging; the numbers of their places follow ---
+
+  let dragged = null;
+
+  const photosOf = (photo) => [...photo.parentElement.children];
+
+  const placePhoto = (photo, target, isAfter) => {
+    if (!target || target === photo) return;
+    target[isAfter ? "after" : "before"](photo);
+    const all = photosOf(photo);
+    all.forEach((one, place) => {
+      one.querySelector("[name^=position-]").value = place + 1;
+    });
+    find("[data-photo-moved]").textContent = `${photo.dataset.name}: place ${all.indexOf(photo) + 1} of ${all.length}`;
+    isTouched = true;
+  };
+
+  const movePhoto = (button) => {
+    const photo = button.closest(".photo");
+    const isLater = button.dataset.move === "later";
+    placePhoto(photo, isLater ? photo.nextElementSibling : photo.previousElementSibling, isLater);
+    button.focus();
+  };
+
+  const startPhotos = () => {
+    for (const photo of composer().querySelectorAll(".photo")) photo.draggable = true;
+  };
+
+  document.addEventListener("dragstart", (event) => {
+    dragged = event.target.closest ? event.target.closest(".photo") : null;
+    if (!dragged) return;
+    event.dataTransfer.effectAllowed = "move";
+    event.dataTransfer.setData("text/plain", dragged.dataset.name);
+  });
+  document.addEventListener("dragover", (event) => {
+    const target = dragged && event.target.closest(".photo");
+    if (!target) return;
+    event.preventDefault();
+    const all = photosOf(dragged);
+    placePhoto(dragged, target, all.indexOf(dragged) < all.indexOf(target));
+  });
+  document.addEventListener("drop", (event) => {
+    if (dragged && event.target.closest(".photo")) event.preventDefault();
+  });
+  document.addEventListener("dragend", () => {
+    dragged = null;
+  });
+
   // --- Sending ---
 
   let sending = null;
@@ -236,6 +284,8 @@
   document.addEventListener("click", (event) => {
     if (event.target.closest("[data-upload-cancel]") && sending) sending.abort();
     if (event.target.closest("[data-take-frame]")) takeFrame();
+    const mover = event.target.closest("#composer [data-move]");
+    if (mover) movePhoto(mover);
   });
 
   document.addEventListener("input", (event) => {
@@ -261,6 +311,7 @@
     if (!composer()) return;
     applyRules();
     applyFrameButton();
+    startPhotos();
   };
   document.addEventListener("htmx:load", start);
   document.addEventListener("htmx:afterSettle", start);

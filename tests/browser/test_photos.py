@@ -40,6 +40,14 @@ def test_photos_are_ordered_published_and_seen_on_tiktok(demo, open_page, pictur
     page.locator(".photo").nth(2).get_by_role("spinbutton").fill("0")
     page.get_by_role("button", name="Put in this order").click()
     expect(page.locator(".photo").first).to_contain_text("three.jpg")
+    page.get_by_role("button", name="Move three.jpg back").click()
+    expect(page.get_by_role("button", name="Move three.jpg back")).to_be_focused()
+    expect(page.get_by_text("three.jpg: place 2 of 3")).to_be_attached()
+    page.locator(".photo img").nth(1).drag_to(page.locator(".photo img").nth(2))
+    places = page.locator(".photo").evaluate_all(
+        "photos => photos.map(one => [one.dataset.name, one.querySelector('[type=number]').value])"
+    )
+    assert places == [["one.jpg", "1"], ["two.webp", "2"], ["three.jpg", "3"]]
     page.locator(".photo").nth(1).get_by_label("Cover").check()
     page.get_by_label(re.compile("^Title")).fill("Harbor")
     page.get_by_role("textbox", name=re.compile("^Description")).fill("Three pictures of a morning")
