@@ -10,5 +10,7 @@ class ConfigApp(AppConfig):
     label = "config"
 
     def ready(self) -> None:
-        """Register the system checks."""
-        from config import checks  # noqa: F401
+        """Register the system checks, and begin to report errors where that is wanted."""
+        from config import checks, error_tracking  # noqa: F401
+
+        error_tracking.start()

@@ -55,7 +55,7 @@ class ReportFilter(SafeExceptionReporterFilter):
     """Hides values whether DEBUG is on or not."""
 
     hidden_settings = re.compile(
-        "API|AUTH|TOKEN|KEY|SECRET|PASS|SIGNATURE|COOKIE|QUERY_STRING|REFERER|RAW_URI|REQUEST_URI|SESSION",
+        "API|AUTH|TOKEN|KEY|SECRET|PASS|DSN|SIGNATURE|COOKIE|QUERY_STRING|REFERER|RAW_URI|REQUEST_URI|SESSION",
         re.I,
     )
 

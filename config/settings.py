@@ -5,6 +5,7 @@ of what is missing, so that it fails at once and not at the first upload.
 """
 
 import os
+import re
 import sys
 from datetime import timedelta
 from pathlib import Path
@@ -414,6 +415,10 @@ ENGINE_TIME_SCALE = env.float("ENGINE_TIME_SCALE", default=1.0)
 
 # What a monitor shows at /metrics, as "Authorization: Bearer …". Empty: there is no such page.
 METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
+# A Sentry server that errors are told to, without anything of anybody's (config/error_tracking.py). Empty: none.
+SENTRY_DSN = env.str("SENTRY_DSN", default="").strip()
+if SENTRY_DSN and not re.fullmatch(r"https?://[^\s/:@]+@[^\s/@]+/([^\s/?#]+/)*\d+", SENTRY_DSN):
+    raise ImproperlyConfigured("SENTRY_DSN must look like https://key@sentry.example.com/1")
 
 # --- Web --------------------------------------------------------------------------------------------------------------
 
