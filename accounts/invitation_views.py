@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from typing import cast
 
+from allauth.decorators import rate_limit
 from django.contrib import messages
 from django.contrib.auth.decorators import login_not_required
 from django.http import Http404, HttpRequest, HttpResponse
@@ -22,6 +23,8 @@ from accounts.tenancy import require_membership
 from accounts.views import REFUSED, show_members
 
 GONE = 410
+LINKS = {"invitation": "30/m/ip"}
+"""How often one address may come by a link."""
 
 
 @require_POST
@@ -84,6 +87,7 @@ def _tell_sent(request: HttpRequest, invitation: Invitation) -> None:
 @login_not_required
 @never_cache
 @require_safe
+@rate_limit(action="invitation", config=LINKS, limit_get=True)  # each is a guess, and a session
 def open_link(request: HttpRequest, token: str) -> HttpResponse:
     """Come by the link in an e-mail: the token goes out of the address, where others could read it."""
     request.session[SESSION_KEY] = invitations.hash_of(token)

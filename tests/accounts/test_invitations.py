@@ -409,6 +409,13 @@ def test_forged_link_is_not_valid(invited, client, token):
     assert client.get(reverse("invitation_open", args=[token]), follow=True).status_code == 404
 
 
+def test_links_cannot_be_guessed_without_end(invited, client):
+    statuses = [client.get(reverse("invitation_open", args=[f"guess-{n}"])).status_code for n in range(31)]
+
+    assert statuses == [302] * 30 + [429]
+    assert client.get(link()).status_code == 429
+
+
 def test_the_stored_hash_is_no_token(invited, client):
     answer = client.get(reverse("invitation_open", args=[invited.token_hash]), follow=True)
 

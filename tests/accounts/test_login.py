@@ -10,8 +10,10 @@ from tests.accounts.conftest import PASSWORD
 pytestmark = pytest.mark.django_db
 
 
-def log_in(client, email="alice@example.com", password=PASSWORD, **more):
-    return client.post(reverse("account_login"), {"login": email, "password": password, **more})
+def log_in(client, email="alice@example.com", password=PASSWORD, *, ip="127.0.0.1", **more):
+    return client.post(
+        reverse("account_login"), {"login": email, "password": password, **more}, REMOTE_ADDR=ip
+    )
 
 
 @pytest.mark.parametrize("email", ["alice@example.com", "ALICE@Example.com"])
@@ -77,3 +79,61 @@ def test_logout_takes_a_button_not_a_link(client, alice):
     assert "Log out?" in asked.content.decode()
     assert still_in.status_code == 200
     assert client.get(reverse("profile")).status_code == 302
+
+
+# --- From where -------------------------------------------------------------------------------------------------------
+
+
+def guess(client, number, **came_from):
+    """A wrong password for another person each time, so that only the limit by address counts."""
+    answer = client.post(
+        reverse("account_login"), {"login": f"n{number}@example.com", "password": "x"}, **came_from
+    )
+    return "Too many failed log-ins" in answer.text
+
+
+@pytest.fixture
+def behind_a_proxy(monkeypatch):
+    """As TRUST_PROXY_HEADERS sets it: the last address of X-Forwarded-For is the one that the proxy saw."""
+    monkeypatch.setattr("allauth.app_settings.AppSettings.TRUSTED_PROXY_COUNT", 1)
+
+
+def test_forged_forwarding_header_gives_no_more_tries(client, db):
+    held_up = [guess(client, n, headers={"X-Forwarded-For": f"198.51.100.{n}"}) for n in range(11)]
+
+    assert held_up == [False] * 10 + [True]
+
+
+def test_forged_part_of_a_proxys_header_gives_no_more_tries(client, db, behind_a_proxy):
+    held_up = [
+        guess(client, n, headers={"X-Forwarded-For": f"198.51.100.{n}, 203.0.113.9"}) for n in range(11)
+    ]
+
+    assert held_up == [False] * 10 + [True]
+
+
+def test_people_behind_one_proxy_do_not_share_their_tries(client, db, behind_a_proxy):
+    for number in range(11):
+        guess(client, number, headers={"X-Forwarded-For": "203.0.113.9"})
+
+    assert not guess(client, 11, headers={"X-Forwarded-For": "203.0.113.10"})
+
+
+def test_addresses_of_one_ipv6_network_count_as_one(client, db):
+    held_up = [guess(client, n, REMOTE_ADDR=f"2001:db8::{n:x}") for n in range(11)]
+
+    assert held_up == [False] * 10 + [True]
+
+
+def test_spelling_of_an_address_gives_no_more_tries(client, alice):
+    spellings = [
+        "alice@example.com",
+        "ALICE@example.com",
+        " alice@example.com ",
+        "Alice@Example.COM",
+        "aLICE@example.com",
+    ]
+    for number, email in enumerate(spellings):
+        log_in(client, email, "wrong", ip=f"198.51.100.{number}")
+
+    assert "Too many failed log-ins" in log_in(client, "alicE@example.com").text
