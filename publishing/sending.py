@@ -129,12 +129,14 @@ def _send_from(delivery: Delivery, plan: ChunkPlan) -> str | None:
 
 def finish(delivery: Delivery) -> None:
     """All bytes are with the platform: from here on only its status counts."""
+    passed = {} if delivery.committed_at else {"committed_at": Now()}
     delivery.advance(
         DeliveryState.PROCESSING,
         sent_bytes=delivery.total_bytes,
         poll_count=0,
         claim_count=1,
         lease_until=Now() + settings.DELIVERY_LEASE,
+        **passed,
     )
     reached("finished")
     ending.log_outcome(delivery, "uploaded", publish_id=delivery.publish_id, bytes=delivery.total_bytes)

@@ -286,3 +286,15 @@ def test_a_platform_that_is_silent_for_half_a_day_is_asked_on_without_a_person(d
 
     assert (waiting.state, waiting.tries) == (DeliveryState.PROCESSING, 151)
     assert drive(delivery).state == DeliveryState.PUBLISHED
+
+
+def test_what_the_platform_has_whole_can_no_longer_be_canceled(acme, connect, make_delivery, tiktok, alice):
+    delivery = make_delivery(
+        acme, connection=connect(acme), state=DeliveryState.UPLOADING, publish_id="v_pub_file~v2-1.1"
+    )
+    Delivery.objects.update(chunk_size=delivery.total_bytes, chunk_count=1)
+    tiktok.fault({"endpoint": "status"}, counts(delivery.total_bytes), times=2)
+
+    assert engine.advance_delivery(delivery.pk) == "processing"
+
+    assert services.cancel_delivery(delivery=fresh(delivery), user=alice) is services.CancelOutcome.TOO_LATE
