@@ -11,6 +11,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import redis
 
@@ -32,6 +33,7 @@ PULL = "/media/pull/"
 QUEUES = "default,uploads,polls"
 UPLOAD_THREADS = 24
 # As in config/heartbeat.py, which brings Django and Celery along: 20 MB for as long as the demo runs.
+WORKERS_KEY = "broadside:heartbeat:workers"
 BEAT_KEY = "broadside:heartbeat:beat"
 STALE_SECONDS = 30
 
@@ -221,7 +223,7 @@ class Demo:
             "config.wsgi",
         ]
         self._start("web", web, _answers(self.url + "/readyz"), pass_fds=[handle])
-        self._start("worker", celery + worker, lambda: True)  # /readyz waits for its heartbeat
+        self._start("worker", celery + worker, self._worker_lives)
         self._start("beat", [*celery, "beat", "-s", schedule, "--pidfile="], self._beat_lives)
         self.supervisor.wait_ready("web", "worker", "beat", "sandbox")
 
@@ -230,11 +232,17 @@ class Demo:
     ) -> None:
         self.supervisor.start(Program(name, argv, self.env, is_ready, cwd=BASE_DIR, pass_fds=pass_fds or []))
 
+    def _worker_lives(self) -> bool:
+        return self._has_fresh_sign(_last_sign_of_a_worker)
+
     def _beat_lives(self) -> bool:
+        return self._has_fresh_sign(lambda client: client.get(BEAT_KEY))
+
+    def _has_fresh_sign(self, read: Callable[[redis.Redis], Any]) -> bool:
+        """Whether the time that `read` finds, if any, is fresh by the clock of Redis."""
         try:
             with redis.Redis.from_url(self.env["REDIS_URL"], socket_timeout=3) as client:
-                seen = client.get(BEAT_KEY)
-                now = client.time()[0]
+                seen, now = read(client), client.time()[0]
         except redis.RedisError:
             return False
         return seen is not None and now - float(seen) < STALE_SECONDS
@@ -256,6 +264,11 @@ class Demo:
         say()
         say("Ctrl-C stops everything. `make reset` clears the data.")
         say(f"ready {self.url}")
+
+
+def _last_sign_of_a_worker(client: redis.Redis) -> float | None:
+    rows: list[tuple[bytes, float]] = client.zrange(WORKERS_KEY, -1, -1, withscores=True)
+    return rows[0][1] if rows else None
 
 
 def _url(listening: socket.socket) -> str:

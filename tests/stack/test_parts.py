@@ -165,11 +165,13 @@ def test_lock_ends_with_its_holder(tmp_path):
     DataDir(tmp_path).release()
 
 
-# --- the beat
+# --- signs of life
 
 
-def test_runner_looks_for_the_beat_where_it_writes():
-    assert (demo.BEAT_KEY, demo.STALE_SECONDS) == (heartbeat.BEAT, heartbeat.STALE_SECONDS)
+def test_runner_looks_for_signs_of_life_where_they_are_written():
+    written = (heartbeat.WORKERS, heartbeat.BEAT, heartbeat.STALE_SECONDS)
+
+    assert written == (demo.WORKERS_KEY, demo.BEAT_KEY, demo.STALE_SECONDS)
 
 
 # --- places
