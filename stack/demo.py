@@ -267,7 +267,7 @@ class Demo:
 
 
 def _last_sign_of_a_worker(client: redis.Redis) -> float | None:
-    rows: list[tuple[bytes, float]] = client.zrange(WORKERS_KEY, -1, -1, withscores=True)
+    rows: list[tuple[bytes, float]] = client.zrevrange(WORKERS_KEY, 0, 0, withscores=True)
     return rows[0][1] if rows else None
 
 
