@@ -267,8 +267,8 @@ class Demo:
 
 
 def _last_sign_of_a_worker(client: redis.Redis) -> float | None:
-    rows: list[tuple[bytes, float]] = client.zrevrange(WORKERS_KEY, 0, 0, withscores=True)
-    return rows[0][1] if rows else None
+    rows: Any = client.zrevrange(WORKERS_KEY, 0, 0, withscores=True)
+    return float(rows[0][1]) if rows else None
 
 
 def _url(listening: socket.socket) -> str:
