@@ -26,6 +26,7 @@ from publishing.receiving import ReceivedFile
 from publishing.refusals import VideoRefusedError, is_storage_error, storage_refusal
 from publishing.scannable import ScanState
 from publishing.scanning import scan_upload
+from publishing.shrinking import MOST_PIXELS, fits, shrink
 from publishing.videos import KEPT_UNUSED
 
 logger = logging.getLogger(__name__)
@@ -34,6 +35,8 @@ ACCEPT = "image/jpeg,image/webp,.jpg,.jpeg,.webp"
 _SALT = "publishing.photos.kept"
 _KINDS = {"JPEG": ("jpeg", "jpg"), "MPO": ("jpeg", "jpg"), "WEBP": ("webp", "webp")}
 """By Pillow's word: the format's short name and its suffix. An MPO is a JPEG with further pictures behind it."""
+_DAMAGED = (OSError, SyntaxError, ValueError, EOFError)
+"""What Pillow raises for a picture that does not decode to its end."""
 _READ = ("JPEG", "WEBP", "PNG", "GIF", "BMP", "TIFF")
 
 
@@ -48,7 +51,10 @@ class ProbedPhoto:
 
 
 def probe_photo(file: IO[bytes], *, total_bytes: int, provider: Provider) -> ProbedPhoto:
-    """Look into a photo, and decode it to its end. Raises VideoRefusedError with the rule that it breaks."""
+    """Look into a photo, and decode it to its end if it may go as it is. Raises VideoRefusedError with the broken rule.
+
+    One with too many pixels is no refusal yet: see `publishing.shrinking`.
+    """
     rules, label = provider.photo_rules, provider.label
     if total_bytes > rules.max_bytes:
         raise photo_too_large(provider)
@@ -64,31 +70,27 @@ def probe_photo(file: IO[bytes], *, total_bytes: int, provider: Provider) -> Pro
                     )
                 if kind == "webp" and getattr(image, "n_frames", 1) > 1:
                     raise _refused("This WebP moves; a photo has to stand still.", "animated")
-                _check_size(image.width, image.height, rules, label)
-                image.load()
+                if image.width * image.height > MOST_PIXELS:
+                    raise _too_many_pixels()
+                if fits(image.width, image.height, rules):
+                    image.load()
                 return ProbedPhoto(format=kind, suffix=suffix, width=image.width, height=image.height)
     except UnidentifiedImageError:
         raise _refused(
             f"This is no picture that can be read; {label} takes JPEG and WebP.", "unreadable"
         ) from None
     except (Image.DecompressionBombWarning, Image.DecompressionBombError):
-        raise _refused(
-            "This picture has far too many pixels. Make it smaller, then add it.", "too_big"
-        ) from None
-    except (OSError, SyntaxError, ValueError, EOFError):
-        raise _refused(
-            "This picture is damaged or not whole. Export it once more, then add it.", "damaged"
-        ) from None
+        raise _too_many_pixels() from None
+    except _DAMAGED:
+        raise _damaged() from None
 
 
-def _check_size(width: int, height: int, rules: PhotoRules, label: str) -> None:
-    short, long = sorted((width, height))
-    if short > rules.max_short_side_px or long > rules.max_long_side_px:
-        raise _refused(
-            f"This picture is {width} × {height} pixels; {label} takes up to {rules.max_short_side_px} × "
-            f"{rules.max_long_side_px}, upright or across. Make it smaller, then add it.",
-            "picture_size_out_of_range",
-        )
+def _too_many_pixels() -> VideoRefusedError:
+    return _refused("This picture has far too many pixels. Make it smaller, then add it.", "too_big")
+
+
+def _damaged() -> VideoRefusedError:
+    return _refused("This picture is damaged or not whole. Export it once more, then add it.", "damaged")
 
 
 def photo_too_large(provider: Provider) -> VideoRefusedError:
@@ -108,12 +110,17 @@ def store_photo(
 ) -> Photo:
     """Look into a photo that arrived, and keep it if `provider` takes such. It belongs to no post yet.
 
-    Raises VideoRefusedError, with nothing kept. `received` is closed either way.
+    One with too many pixels is made smaller first: those of every phone have. Raises VideoRefusedError, with nothing
+    kept. `received` is closed either way.
     """
     try:
         size = received.size or 0
         received.reservation = received.reservation or reserve(workspace, size)
         probed = probe_photo(cast("IO[bytes]", received), total_bytes=size, provider=provider)
+        if not fits(probed.width, probed.height, provider.photo_rules):
+            received = _made_smaller(received, probed, provider.photo_rules)
+            size = received.size or 0
+            probed = probe_photo(cast("IO[bytes]", received), total_bytes=size, provider=provider)
         photo = Photo(
             workspace=workspace,
             original_name=(received.name or "photo")[:255],
@@ -130,6 +137,18 @@ def store_photo(
         received.close()
     logger.info("workspace %s: stored photo %s, %d bytes", workspace.pk, photo.pk, photo.total_bytes)
     return photo
+
+
+def _made_smaller(received: ReceivedFile, probed: ProbedPhoto, rules: PhotoRules) -> ReceivedFile:
+    """Put a smaller copy in the place of `received`, whose room in the quota goes over to it."""
+    name = received.name or "photo"
+    try:
+        smaller = shrink(cast("IO[bytes]", received), kind=probed.format, name=name, rules=rules)
+    except _DAMAGED:
+        raise _damaged() from None
+    smaller.reservation, received.reservation = received.reservation, None
+    received.close()
+    return smaller
 
 
 def _keep(photo: Photo, received: ReceivedFile, probed: ProbedPhoto) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import re
 import uuid
 from datetime import timedelta
@@ -11,14 +12,15 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import IntegrityError, transaction
 from django.utils import timezone
+from PIL import ExifTags, Image
 
 from accounts.models import Membership
 from accounts.scopes import System, system_scope
 from connections.providers import provider_for
 from publishing import photos, services
-from publishing.models import Delivery, Photo, Post, PostKind
+from publishing.models import Delivery, Photo, Post, PostKind, StorageReservation
 from publishing.photo_uploads import PhotoUploadHandler
-from publishing.receiving import receive_stream
+from publishing.receiving import incoming_folder, receive_stream
 from publishing.refusals import VideoRefusedError
 from publishing.states import DeliveryState, HoldReason
 from tests.publishing.pictures import moving_webp, picture
@@ -35,8 +37,6 @@ def file(content=None, name="one.jpg"):
 
 
 def store(workspace, content=None, *, name="one.jpg"):
-    import io
-
     received = receive_stream(io.BytesIO(picture() if content is None else content), name=name)
     return photos.store_photo(
         workspace=workspace, user=None, received=received, provider=provider_for("tiktok")
@@ -69,8 +69,8 @@ def test_a_photo_is_kept_with_its_type_size_and_checksum(acme, content, kind, su
         pytest.param(moving_webp(), "animated", "stand still", id="moving webp"),
         pytest.param(b"no picture at all", "unreadable", "no picture", id="text"),
         pytest.param(picture(width=1000, height=800)[:-2000], "damaged", "damaged", id="cut off"),
-        pytest.param(picture(width=1081, height=1200), "picture_size_out_of_range", "1081", id="short side"),
-        pytest.param(picture(width=1080, height=1921), "picture_size_out_of_range", "1921", id="long side"),
+        pytest.param(picture(width=2000, height=3000)[:-2000], "damaged", "damaged", id="large and cut off"),
+        pytest.param(picture(width=10_000, height=5_001), "too_big", "too many pixels", id="pixels"),
         pytest.param(picture() + b"0" * 20_000_000, "too_large", "20 MB", id="bytes"),
     ],
 )
@@ -86,6 +86,65 @@ def test_a_photo_that_tiktok_does_not_take_is_refused_and_not_kept(acme, content
 @pytest.mark.parametrize(("width", "height"), [(1080, 1920), (1920, 1080)])
 def test_1080p_is_taken_upright_and_across(acme, width, height):
     assert store(acme, picture(width=width, height=height)).width == width
+
+
+@pytest.mark.parametrize(
+    ("sides", "kept"),
+    [
+        ((1081, 1200), (1080, 1199)),
+        ((1080, 1921), (1079, 1920)),
+        ((3024, 4032), (1080, 1440)),
+        ((4032, 3024), (1440, 1080)),
+        ((3000, 3000), (1080, 1080)),
+    ],
+)
+@pytest.mark.parametrize("kind", ["JPEG", "WEBP"])
+def test_a_photo_with_too_many_pixels_is_made_to_fit(acme, kind, sides, kept):
+    photo = store(acme, picture(kind, width=sides[0], height=sides[1]))
+
+    with photo.file.open() as stored:
+        content = stored.read()
+    with Image.open(io.BytesIO(content)) as image:
+        assert (image.format, image.size) == (kind, kept)
+    assert (photo.width, photo.height) == kept
+    assert (photo.total_bytes, photo.sha256) == (len(content), hashlib.sha256(content).hexdigest())
+    assert photo.content_type == f"image/{kind.lower()}"
+    assert not list(incoming_folder().iterdir())
+    assert not StorageReservation.objects.exists()
+
+
+def test_a_photo_that_is_made_smaller_stands_upright_and_tells_no_place(acme):
+    """Of a camera held upright: stored lying on its side, its top at the left, with the place where it was taken."""
+    lying = Image.new("RGB", (2400, 1800), "blue")
+    lying.paste("red", (0, 0, 1200, 1800))
+    notes = Image.Exif()
+    notes[ExifTags.Base.Orientation] = 6
+    notes[ExifTags.IFD.GPSInfo] = {ExifTags.GPS.GPSLatitude: (53.0, 33.0, 0.0)}
+    buffer = io.BytesIO()
+    lying.save(buffer, "JPEG", exif=notes)
+
+    photo = store(acme, buffer.getvalue())
+
+    with photo.file.open() as stored, Image.open(stored) as image:
+        assert image.size == (1080, 1440)
+        assert not image.getexif()
+        top, bottom = image.getpixel((540, 100)), image.getpixel((540, 1340))
+    assert top[0] > 200 > 50 > top[2]
+    assert bottom[2] > 200 > 50 > bottom[0]
+
+
+@pytest.mark.parametrize(
+    ("mode", "kind", "kept"), [("CMYK", "JPEG", "RGB"), ("L", "JPEG", "L"), ("RGBA", "WEBP", "RGBA")]
+)
+def test_a_photo_of_another_kind_of_color_is_made_smaller_too(acme, mode, kind, kept):
+    buffer = io.BytesIO()
+    fill = {"CMYK": (200, 10, 10, 10), "L": 90, "RGBA": (10, 90, 200, 90)}[mode]
+    Image.new(mode, (2000, 2000), fill).save(buffer, kind)
+
+    photo = store(acme, buffer.getvalue())
+
+    with photo.file.open() as stored, Image.open(stored) as image:
+        assert (image.mode, image.size) == (kept, (1080, 1080))
 
 
 def test_a_reference_is_good_for_its_workspace_alone_and_not_once_used(acme, rival):
