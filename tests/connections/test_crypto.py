@@ -12,8 +12,9 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management import CommandError, call_command
 from django.db import connection as database
 
+from connections import keys
 from connections.checks import encryption_keys_are_well_formed, encryption_keys_open_what_is_stored
-from connections.crypto import DecryptionError, Keyring, Sealed, key_id, open_sealed, seal
+from connections.crypto import DecryptionError, Keyring, Sealed, key_id, keyring, open_sealed, seal
 from connections.keys import encrypted_columns, key_health, rotate
 from connections.models import OAuthRequest, SocialConnection
 from publishing.models import Delivery
@@ -287,6 +288,32 @@ def test_a_token_refreshed_during_the_rotation_is_not_overwritten(
     row.refresh_from_db()
     assert (result.done, result.overtaken) == (0, 1)
     assert open_sealed(row, "access_token") == "act.refreshed-meanwhile"
+
+
+@pytest.mark.django_db
+def test_two_rotations_at_once_do_the_work_once_and_every_value_opens(
+    acme, make_connection, settings, monkeypatch
+):
+    rows = [make_connection(acme) for _ in range(5)]
+    settings.ENCRYPTION_KEYS = [Fernet.generate_key().decode(), *settings.ENCRYPTION_KEYS]
+    second = []
+    read = keys._open_batch
+
+    def read_and_be_overtaken(batch, field, result):
+        opened = read(batch, field, result)
+        if result.done and not second:
+            second.append(None)
+            second[0] = rotate(ACCESS, batch_rows=2)
+        return opened
+
+    monkeypatch.setattr(keys, "_open_batch", read_and_be_overtaken)
+    first = rotate(ACCESS, batch_rows=2)
+
+    assert (first.done, first.overtaken, second[0].done) == (2, 2, 3)
+    assert key_health().rows["social_connections.access_token"] == {keyring().primary_id: 5}
+    for row in rows:
+        row.refresh_from_db()
+        assert open_sealed(row, "access_token").startswith("act.")
 
 
 @pytest.mark.django_db
