@@ -55,7 +55,7 @@ def _local_blocks(storage: Storage, name: str, first: int, size: int) -> Iterato
 
 
 def _object_blocks(storage: Any, name: str, first: int, size: int) -> Iterator[bytes]:
-    from botocore.exceptions import ClientError  # type: ignore[import-untyped]
+    from botocore.exceptions import ClientError
 
     key = storage._normalize_name(name)
     try:
