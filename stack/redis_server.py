@@ -41,12 +41,11 @@ class RedisServer:
         return self.folder / "redis.conf"
 
     def configure(self) -> None:
-        """Write the server's configuration, readable by us alone."""
+        """Write the server's configuration, readable by us alone. It works where it is started: in `folder`."""
         self.folder.mkdir(mode=0o700, exist_ok=True)
         self._config.touch(mode=0o600)
         self._config.write_text(
             f"bind {LOOPBACK}\nport {self.port}\nrequirepass {self.password}\n"
-            f"dir {self.folder.resolve()}\n"
             'save ""\nappendonly no\ndaemonize no\nprotected-mode yes\nloglevel notice\n'
         )
 

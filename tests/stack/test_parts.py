@@ -9,14 +9,16 @@ import subprocess
 import sys
 
 import pytest
+import redis
 
 from config import heartbeat
 from stack import StackError, data_dir, demo, keys, options, places
 from stack.console import Console, Log
 from stack.data_dir import DataDir
-from stack.leash import Account, as_account
+from stack.leash import Account, as_account, end
 from stack.options import Options
 from stack.ports import hidden_port, is_free, listen
+from stack.redis_server import RedisServer
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root runs Postgres as another account")
 
@@ -163,6 +165,21 @@ def test_lock_ends_with_its_holder(tmp_path):
     first.release()
 
     DataDir(tmp_path).release()
+
+
+# --- Redis
+
+
+def test_redis_runs_in_a_folder_with_a_space_in_its_name(tmp_path):
+    server = RedisServer(tmp_path / "my demo", hidden_port(), "hush")
+
+    process = server.start(tmp_path / "redis.log")
+
+    try:
+        with redis.Redis.from_url(server.url) as client:
+            assert client.config_get("dir")["dir"] == str(server.folder)
+    finally:
+        end(process)
 
 
 # --- signs of life
