@@ -100,7 +100,8 @@ def test_inline_code_is_found_where_there_is_some():
 
 
 def test_templates_hold_no_inline_code():
-    for path in sorted(BASE_DIR.glob("templates/**/*.html")):
+    mail = BASE_DIR / "templates/base_email.html"  # shown by mail programs alone
+    for path in sorted(set(BASE_DIR.glob("templates/**/*.html")) - {mail}):
         html = re.sub(r"{[{%#].*?[}%#]}", "", path.read_text())
         assert not re.search(r"<style|\sstyle=|\son[a-z]+=|hx-on|<script(?![^>]*\ssrc=)", html), path
 
