@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from django.conf import settings
 from django.core.management import get_commands, load_command_class
 from django.urls import Resolver404, URLResolver, get_resolver, resolve
 
@@ -484,6 +485,17 @@ def test_table_of_metrics_is_what_is_measured():
     counted = {f"{name}_total" for name in re.findall(r'CounterMetricFamily\("broadside_(\w+)"', source)}
     assert len(measured) > 15
     assert told == measured | counted
+
+
+@pytest.mark.parametrize("name", ["docs/operations.md", "config/doctor/parts.py"])
+def test_worker_that_is_told_of_takes_every_queue_and_leaves_room_for_polls(name):
+    queues = {settings.CELERY_TASK_DEFAULT_QUEUE, *(r["queue"] for r in settings.CELERY_TASK_ROUTES.values())}
+
+    (threads, taken), *more = re.findall(r"worker -P threads -c (\d+) -Q (\S+?)(?=[\s\"`])", _source(name))
+
+    assert not more
+    assert set(taken.split(",")) == queues
+    assert int(threads) > settings.UPLOAD_SLOTS
 
 
 def test_scanner_takes_the_lines_that_the_page_gives_it(tmp_path):
