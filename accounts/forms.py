@@ -89,6 +89,7 @@ class NewAccountForm(forms.Form):
 
     def _answer_taken(self, request: HttpRequest) -> HttpResponse:
         email = self.cleaned_data["email"]
+        request.session["signed_up"] = True  # a new account gets a session too: its cookie would tell
         adapter = get_adapter()
         if ratelimit.consume(request, action="confirm_email", key=email):
             adapter.send_account_already_exists_mail(email)

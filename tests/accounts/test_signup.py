@@ -7,6 +7,7 @@ import re
 import pytest
 from allauth.account.models import EmailAddress
 from django.db import IntegrityError
+from django.test import Client
 from django.urls import reverse
 
 from accounts import forms
@@ -84,6 +85,33 @@ def test_signup_with_a_taken_address_tells_only_its_owner(client, alice, mailout
     assert [mail.to for mail in mailoutbox] == [["alice@example.com"]]
     assert "password" in mailoutbox[0].body
     assert User.objects.count() == 1
+
+
+def test_signup_answers_a_new_and_a_taken_address_alike(alice, settings):
+    settings.ACCOUNT_EMAIL_VERIFICATION = "mandatory"
+
+    answers = [
+        Client().post(reverse("account_signup"), NEWCOMER | {"email": email}, follow=True)
+        for email in ("new@example.com", "alice@example.com")
+    ]
+
+    new, taken = (
+        (one.redirect_chain, sorted(one.headers.items()), cookies_of(one.client), plain(one.text))
+        for one in answers
+    )
+    assert new == taken
+
+
+def cookies_of(client):
+    """All that a browser is told of its cookies, less their values and the second in which they end."""
+    return {
+        name: {key: value for key, value in cookie.items() if key != "expires"}
+        for name, cookie in client.cookies.items()
+    }
+
+
+def plain(text):
+    return re.sub(r'name="csrfmiddlewaretoken" value="[^"]+"|"X-CSRFToken": "[^"]+"', "", text)
 
 
 def test_signup_with_a_taken_address_is_not_a_way_to_flood_its_owner(client, alice, mailoutbox):

@@ -62,6 +62,21 @@ def test_deployment_check_is_silent_with_production_settings():
     assert done.returncode == 0
 
 
+@pytest.mark.parametrize(
+    ("env", "expected"),
+    [
+        ({"EMAIL_URL": "smtp://mail.example.com"}, "mandatory"),
+        ({}, "optional"),
+        ({"EMAIL_URL": "smtp://mail.example.com", "BASE_URL": "http://127.0.0.1:8000"}, "optional"),
+        ({"EMAIL_URL": "smtp://mail.example.com", "ACCOUNT_EMAIL_VERIFICATION": "optional"}, "optional"),
+    ],
+)
+def test_address_must_be_confirmed_first_where_mail_goes_out(env, expected):
+    words = "from config import settings; print(settings.ACCOUNT_EMAIL_VERIFICATION)"
+
+    assert run("-c", words, **env).stdout.strip() == expected
+
+
 def test_production_settings_start():
     done = run("-m", "config.startup")
 
