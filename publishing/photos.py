@@ -70,7 +70,7 @@ def probe_photo(file: IO[bytes], *, total_bytes: int, provider: Provider) -> Pro
                     )
                 if kind == "webp" and getattr(image, "n_frames", 1) > 1:
                     raise _refused("This WebP moves; a photo has to stand still.", "animated")
-                if image.width * image.height > MOST_PIXELS:
+                if image.width * image.height > MOST_PIXELS[kind]:
                     raise _too_many_pixels()
                 if fits(image.width, image.height, rules):
                     image.load()

@@ -11,12 +11,12 @@ from PIL import Image, ImageOps
 from connections.providers.base import PhotoRules
 from publishing.receiving import ReceivedFile, Receiver
 
-MOST_PIXELS = 50_000_000
-"""A phone's largest pictures; what has more would take too much memory."""
+MOST_PIXELS = {"jpeg": 50_000_000, "webp": 12_500_000}
+"""What is decoded with up to 200 MB of memory, one at a time: a WebP takes 15 bytes for each pixel."""
 
 QUALITY = 92
 _NAMES = {"jpeg": "JPEG", "webp": "WEBP"}
-_one_at_a_time = threading.Lock()  # a picture may take 200 MB while it is decoded
+_one_at_a_time = threading.Lock()
 
 
 def fits(width: int, height: int, rules: PhotoRules) -> bool:

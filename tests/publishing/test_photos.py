@@ -71,6 +71,9 @@ def test_a_photo_is_kept_with_its_type_size_and_checksum(acme, content, kind, su
         pytest.param(picture(width=1000, height=800)[:-2000], "damaged", "damaged", id="cut off"),
         pytest.param(picture(width=2000, height=3000)[:-2000], "damaged", "damaged", id="large and cut off"),
         pytest.param(picture(width=10_000, height=5_001), "too_big", "too many pixels", id="pixels"),
+        pytest.param(
+            picture("WEBP", width=5000, height=2501), "too_big", "too many pixels", id="pixels of a webp"
+        ),
         pytest.param(picture() + b"0" * 20_000_000, "too_large", "20 MB", id="bytes"),
     ],
 )
