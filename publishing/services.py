@@ -172,8 +172,8 @@ def cancel_delivery(*, delivery: Delivery, user: User | None) -> CancelOutcome:
     """Stop a delivery if that is still possible, and say so truly if not.
 
     A free row is canceled at once. A row in a worker's hands gets the wish, which the worker honors before it lets the
-    last block go; that and the wish exclude each other in the database. One of which nobody knows whether it is posted
-    is canceled here alone, and says so. Raises IllegalTransitionError at an end state.
+    last block go; that and the wish exclude each other in the database. One that is held while it may be posted is
+    canceled here alone, and says so: its account may be gone for good. Raises IllegalTransitionError at an end state.
     """
     if not delivery.is_open:
         raise IllegalTransitionError(f"delivery {delivery.pk} is {delivery.state}")
@@ -181,9 +181,10 @@ def cancel_delivery(*, delivery: Delivery, user: User | None) -> CancelOutcome:
         row = Delivery.objects.select_for_update().get(pk=delivery.pk)
         if not row.is_open:
             raise IllegalTransitionError(f"delivery {row.pk} is {row.state}")
-        if row.committed_at and row.hold_reason != HoldReason.UNCONFIRMED:
+        is_held = row.state == DeliveryState.HELD
+        if row.committed_at and not is_held:
             return CancelOutcome.TOO_LATE
-        if row.is_pulled and row.hold_reason != HoldReason.UNCONFIRMED:
+        if row.is_pulled and not is_held:
             return _ask_to_cancel(row, user)
         if _is_leased(row):
             # Awake too: a worker that meets a cap just now would else let the wish lie for an hour.
@@ -191,7 +192,8 @@ def cancel_delivery(*, delivery: Delivery, user: User | None) -> CancelOutcome:
             _note_person(row, "asked to cancel", "post.canceled", user)
             return CancelOutcome.STOPPING
         _note_person(row, "canceled", "post.canceled", user)
-        if row.hold_reason == HoldReason.UNCONFIRMED:  # it may be there, and is told so from `committed_at`
+        if is_held and (row.may_be_posted or row.hold_reason == HoldReason.UNCONFIRMED):
+            # It may be there, and `committed_at` is what that is told from.
             row.record(committed_at=Coalesce("committed_at", Now()))
         ending.cancel(row)
     delivery.refresh_from_db()
@@ -200,8 +202,6 @@ def cancel_delivery(*, delivery: Delivery, user: User | None) -> CancelOutcome:
 
 def _ask_to_cancel(row: Delivery, user: User | None) -> CancelOutcome:
     """Once the platform was asked to fetch, it alone can say whether there is still time; the row gets its answer."""
-    if row.state == DeliveryState.HELD:
-        return CancelOutcome.TOO_LATE
     Delivery.objects.filter(pk=row.pk).update(cancel_requested_at=Now(), wake_at=Now())
     _note_person(row, "asked to cancel", "post.canceled", user)
     ring_on_commit(row)

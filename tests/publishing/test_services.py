@@ -163,14 +163,6 @@ def test_cancel_while_processing_is_too_late(acme, make_delivery, alice):
     assert Delivery.objects.get(pk=delivery.pk).state == DeliveryState.PROCESSING
 
 
-def test_cancel_of_a_post_held_after_its_bytes_went_out_is_too_late(acme, make_delivery, alice):
-    delivery = make_delivery(
-        acme, state=DeliveryState.HELD, hold_reason=HoldReason.RECONNECT, committed_at=timezone.now()
-    )
-
-    assert services.cancel_delivery(delivery=delivery, user=alice) is CancelOutcome.TOO_LATE
-
-
 def test_retry_starts_a_failed_post_anew(acme, alice, connect, make_delivery, tiktok):
     tiktok.control("PATCH", "/creators/demo.public", {"next_failure": "spam_risk_text"})
     delivery = make_delivery(acme, connection=connect(acme), options=PUBLIC)
@@ -308,13 +300,14 @@ def test_retry_after_the_operator_put_the_settings_right_leaves_one_post(
     assert len(tiktok.posts()) == 1
 
 
+@pytest.mark.parametrize("reason", [HoldReason.UNCONFIRMED, HoldReason.RECONNECT, HoldReason.CONFIGURATION])
 @pytest.mark.parametrize("way", ["sent", "pulled"])
-def test_cancel_of_a_post_that_may_be_there_is_not_told_as_never_posted(acme, make_delivery, alice, way):
+def test_cancel_of_a_held_post_that_may_be_there_ends_it_and_says_so(acme, make_delivery, alice, way, reason):
     asked_at = timezone.now() - timedelta(hours=1)
     delivery = make_delivery(
         acme,
         state=DeliveryState.HELD,
-        hold_reason=HoldReason.UNCONFIRMED,
+        hold_reason=reason,
         wake_at=None,
         **({"committed_at": asked_at} if way == "sent" else {"pull_requested_at": asked_at}),
     )
