@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import secrets
 import subprocess
@@ -60,6 +61,44 @@ def test_deployment_check_is_silent_with_production_settings():
 
     assert done.stdout + done.stderr == "System check identified no issues (2 silenced).\n"
     assert done.returncode == 0
+
+
+def settings_of(**env):
+    """What the settings become for a process with this environment."""
+    names = (
+        "SESSION_COOKIE_NAME CSRF_COOKIE_NAME SESSION_COOKIE_SECURE CSRF_COOKIE_SECURE SESSION_COOKIE_HTTPONLY "
+        "CSRF_COOKIE_HTTPONLY SESSION_COOKIE_SAMESITE CSRF_COOKIE_SAMESITE SECURE_SSL_REDIRECT SECURE_HSTS_SECONDS "
+        "ALLOWED_HOSTS"
+    )
+    words = (
+        f"from config import settings; print({{name: getattr(settings, name) for name in {names.split()}}})"
+    )
+    return ast.literal_eval(run("-c", words, **env).stdout)
+
+
+GUARDED = {
+    "SESSION_COOKIE_NAME": "__Host-sessionid",
+    "CSRF_COOKIE_NAME": "__Host-csrftoken",
+    "SESSION_COOKIE_SECURE": True,
+    "CSRF_COOKIE_SECURE": True,
+    "SESSION_COOKIE_HTTPONLY": True,
+    "CSRF_COOKIE_HTTPONLY": True,
+    "SESSION_COOKIE_SAMESITE": "Lax",
+    "CSRF_COOKIE_SAMESITE": "Lax",
+    "SECURE_SSL_REDIRECT": True,
+    "SECURE_HSTS_SECONDS": 31_536_000,
+    "ALLOWED_HOSTS": ["broadside.example.com", "127.0.0.1", "localhost"],
+}
+
+
+def test_a_server_guards_cookies_and_connections_by_itself():
+    assert settings_of() == GUARDED
+
+
+def test_a_server_whose_proxy_is_not_trusted_guards_cookies_all_the_same():
+    unknown = {"SECURE_SSL_REDIRECT": False, "SECURE_HSTS_SECONDS": 0}
+
+    assert settings_of(TRUST_PROXY_HEADERS="0") == GUARDED | unknown
 
 
 @pytest.mark.parametrize(
