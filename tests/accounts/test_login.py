@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
+from allauth.account.models import EmailAddress
+from django.test import Client
 from django.urls import reverse
 
 from tests.accounts.conftest import PASSWORD
@@ -137,3 +141,50 @@ def test_spelling_of_an_address_gives_no_more_tries(client, alice):
         log_in(client, email, "wrong", ip=f"198.51.100.{number}")
 
     assert "Too many failed log-ins" in log_in(client, "alicE@example.com").text
+
+
+# --- Who has an account -----------------------------------------------------------------------------------------------
+
+
+PASSING = {"Content-Length", "Expires"}
+"""Headers that hold the length of the address, and the time."""
+
+
+def told(path, data, email):
+    """All that an answer tells a visitor, less what differs each time and the address they typed."""
+    visitor = Client()
+    answer = visitor.post(path, data | {next(iter(data)): email}, follow=True)
+    words = re.sub(r'name="csrfmiddlewaretoken" value="[^"]+"|"X-CSRFToken": "[^"]+"', "", answer.text)
+    cookies = {
+        name: {key: value for key, value in cookie.items() if key != "expires"}
+        for name, cookie in visitor.cookies.items()
+    }
+    headers = {name: value for name, value in answer.headers.items() if name not in PASSING}
+    return answer.redirect_chain, answer.status_code, headers, cookies, words.replace(email, "")
+
+
+@pytest.mark.parametrize("is_confirmed", [True, False])
+@pytest.mark.parametrize(
+    ("path", "data"),
+    [
+        ("/accounts/login/", {"login": "", "password": "a wrong one"}),
+        ("/accounts/password/reset/", {"email": ""}),
+    ],
+)
+def test_answer_does_not_tell_whether_there_is_an_account(alice, path, data, is_confirmed):
+    EmailAddress.objects.create(user=alice, email=alice.email, primary=True, verified=is_confirmed)
+
+    assert told(path, data, "alice@example.com") == told(path, data, "nobody@example.com")
+
+
+def test_account_that_is_switched_off_is_told_of_to_its_person_alone(client, alice):
+    type(alice).objects.filter(pk=alice.pk).update(is_active=False)
+    data = {"login": "", "password": "a wrong one"}
+
+    assert told("/accounts/login/", data, alice.email) == told("/accounts/login/", data, "nobody@example.com")
+    assert (
+        "switched off"
+        in client.post(
+            "/accounts/login/", data | {"login": alice.email, "password": PASSWORD}, follow=True
+        ).text
+    )
