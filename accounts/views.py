@@ -23,6 +23,7 @@ from accounts.workspaces import (
     RoleChangeError,
     change_role,
     create_workspace,
+    is_last_owner,
     remembered_membership,
     remove_member,
     rename_workspace,
@@ -165,7 +166,8 @@ def member_remove(request: HttpRequest, slug: str, membership_id: uuid.UUID) -> 
     if not actor.can_remove(member):
         raise PermissionDenied("You may not remove this member.")
     if request.method != "POST":
-        return render(request, "accounts/member_remove.html", {"member": member})
+        context = {"member": member, "is_last_owner": is_last_owner(member)}
+        return render(request, "accounts/member_remove.html", context)
     try:
         remove_member(actor=actor, membership_id=membership_id)
     except Membership.DoesNotExist:

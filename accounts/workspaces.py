@@ -184,9 +184,14 @@ def _lock_members(actor: Membership, membership_id: uuid.UUID) -> tuple[Membersh
     return (target if actor.pk == membership_id else members.get(pk=actor.pk)), target
 
 
-def _keep_an_owner(leaving: Membership) -> None:
+def is_last_owner(membership: Membership) -> bool:
+    """Whether the workspace would be without an owner if this member left. Nothing is locked: it may change."""
     others = Membership.objects.filter(
-        workspace_id=leaving.workspace_id, role=Role.OWNER, user__is_active=True
-    ).exclude(pk=leaving.pk)
-    if leaving.role == Role.OWNER and not others.exists():
+        workspace_id=membership.workspace_id, role=Role.OWNER, user__is_active=True
+    ).exclude(pk=membership.pk)
+    return membership.role == Role.OWNER and not others.exists()
+
+
+def _keep_an_owner(leaving: Membership) -> None:
+    if is_last_owner(leaving):
         raise LastOwnerError("A workspace needs an owner. Make somebody else an owner first.")

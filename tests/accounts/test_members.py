@@ -118,6 +118,17 @@ def test_member_may_leave(alice, vic, browse):
     assert "You have left Acme." in answer.content.decode()
 
 
+def test_last_owner_is_led_to_what_comes_before_leaving(alice, vic, browse):
+    words = browse(alice).get(url("member_remove", alice)).content.decode()
+    assert reverse("workspace_transfer", args=["acme"]) in words
+    assert "You lose access" not in words
+    Membership.objects.filter(user=vic).update(role=Role.OWNER)
+
+    words = browse(alice).get(url("member_remove", alice)).content.decode()
+
+    assert "You lose access to Acme at once." in words
+
+
 def test_last_owner_is_told_why_they_cannot_leave(alice, browse):
     answer = browse(alice).post(url("member_remove", alice), follow=True)
 
