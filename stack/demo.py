@@ -43,6 +43,7 @@ def run_demo(console: Console | None = None) -> int:
     console = console or Console()
     options = Options.read()
     try:
+        options.refuse_public_site()
         web_socket = options.web_socket()
         sandbox_socket = options.sandbox_socket() if options.needs_sandbox else None
         data = DataDir(options.data_dir)

@@ -6,13 +6,15 @@ import os
 import socket
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import environ
 
 from stack import StackError
-from stack.ports import listen
+from stack.ports import LOOPBACK, listen
 
 BASE_DIR = Path(__file__).resolve().parent.parent
+OWN_MACHINE = frozenset({LOOPBACK, "localhost", "::1"})
 WEB_PORT = 8000
 SANDBOX_PORT = 8787
 PORTS_TRIED = 100
@@ -30,6 +32,18 @@ class Options:
         """From this process's environment and `.env`; the environment wins. An empty choice of a place is none."""
         environ.Env.read_env(os.environ.get("ENV_FILE", str(BASE_DIR / ".env")))
         return cls({name: value for name, value in os.environ.items() if value.strip() or name not in PLACES})
+
+    def refuse_public_site(self) -> None:
+        """Raise StackError where BASE_URL names more than this machine.
+
+        The demo would bring its database up to date and then add log-ins that everybody knows.
+        """
+        url = self.env.get("BASE_URL", "").strip()
+        if url and urlsplit(url).hostname not in OWN_MACHINE:
+            raise StackError(
+                f"BASE_URL is {url}: make demo is for this machine alone, with log-ins that everybody knows. "
+                "docs/operations.md tells how to start a site; to try the demo anyway: ENV_FILE=/dev/null make demo"
+            )
 
     @property
     def data_dir(self) -> Path:

@@ -99,6 +99,25 @@ def test_sandbox_stands_in_unless_another_tiktok_is_given(env, expected):
     assert Options(env).needs_sandbox is expected
 
 
+@pytest.mark.parametrize("url", ["https://posts.example.com", "http://192.168.1.4:8000", "posts.example.com"])
+def test_demo_is_refused_where_others_could_log_in_and_touches_nothing(tmp_path, monkeypatch, capsys, url):
+    env_file = tmp_path / "env"
+    env_file.write_text(f"BASE_URL={url}\n")
+    monkeypatch.delenv("BASE_URL", raising=False)
+    monkeypatch.setenv("ENV_FILE", str(env_file))
+    monkeypatch.setenv("DATA_DIR", str(tmp_path / "data"))
+
+    assert demo.run_demo() == 1
+
+    assert f"BASE_URL is {url}: make demo is for this machine alone" in capsys.readouterr().err
+    assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize("url", ["", "http://127.0.0.1:9000", "http://localhost", "http://[::1]:8000"])
+def test_demo_runs_under_any_name_of_this_machine(url):
+    Options({"BASE_URL": url}).refuse_public_site()
+
+
 # --- the data folder
 
 
