@@ -6,7 +6,6 @@ They befall videos that are sent, videos that TikTok fetches, and photos, which 
 from __future__ import annotations
 
 import argparse
-import itertools
 import os
 import random
 import signal
@@ -61,7 +60,8 @@ class Accidents:
         self.stack = stack
         self.dice = dice
         self.door = door
-        self.ways = itertools.cycle(("1", "0"))
+        self.pulls_videos = True
+        self.retired: list[Process] = []
         self.workers: list[Process] = []
         self.beat: Process | None = None
         self.frozen: list[tuple[float, Process]] = []
@@ -135,6 +135,18 @@ class Accidents:
         if self.beat is None or not self.beat.is_running:
             self.beat = self.stack.beat()
 
+    def turn_around(self) -> None:
+        """The operator decides that videos go the other way from now on, and replaces the workers.
+
+        The worker that prepares a video decides its way; any worker may have to finish it.
+        """
+        self.pulls_videos = not self.pulls_videos
+        for process in self.workers:
+            process.terminate()
+        self.retired += self.workers
+        self.workers = []
+        self.tend()
+
     def heal(self) -> None:
         """Everything is there again, and TikTok is right."""
         self.stack.tiktok.control("DELETE", "/faults")
@@ -145,16 +157,12 @@ class Accidents:
 
     def stop(self) -> None:
         """End all processes."""
-        for process in [*self.workers, *([self.beat] if self.beat else [])]:
+        for process in [*self.workers, *self.retired, *([self.beat] if self.beat else [])]:
             _thaw(process)
             process.stop()
 
     def _worker(self) -> Process:
-        """A new worker. Every other one sends videos itself, so that both ways are under the same fire.
-
-        Which way a video goes is decided by the worker that prepares it; any worker may have to finish it.
-        """
-        return self.stack.worker(threads=12, UPLOAD_SLOTS="8", TIKTOK_PULL_VIDEOS=next(self.ways))
+        return self.stack.worker(threads=12, UPLOAD_SLOTS="8", TIKTOK_PULL_VIDEOS=str(int(self.pulls_videos)))
 
     def _some_worker(self) -> Process:
         return self.dice.choice(self.workers)
@@ -188,6 +196,8 @@ def run_kills(stack: Stack, given: argparse.Namespace) -> list[Result]:
                 connection = kit.connections[(number // len(kits)) % len(kit.connections)]
                 delivery = _confirm(connection, dice.choice(kit.media))
                 labels[delivery.pk] = f"post {number} of seed {given.seed}"
+                if number == given.n // 2:
+                    accidents.turn_around()
                 if number % 5 == 4:
                     accidents.one()
                     time.sleep(wait_s * dice.random())
