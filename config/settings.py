@@ -293,7 +293,10 @@ if unknown := set(USER_RATE_LIMITS) - {"connect", "post"}:
 # What `manage.py load_demo` runs: each returns the words to print.
 DEMO_LOADERS = ["accounts.demo.load_people", "publishing.demo.load_demo_content"]
 
-vars().update(env.email("EMAIL_URL", default="consolemail://"))
+_email = env.email("EMAIL_URL", default="consolemail://")
+if _email["EMAIL_BACKEND"] == "django.core.mail.backends.console.EmailBackend":
+    _email["EMAIL_BACKEND"] = "config.console_mail.EmailBackend"
+vars().update(_email)
 EMAIL_TIMEOUT = env.int("EMAIL_TIMEOUT", default=20)
 DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="Broadside <broadside@localhost>")
 
