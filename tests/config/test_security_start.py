@@ -116,6 +116,13 @@ def test_address_must_be_confirmed_first_where_mail_goes_out(env, expected):
     assert run("-c", words, **env).stdout.strip() == expected
 
 
+@pytest.mark.parametrize(("trusted", "proxies"), [("1", "1"), ("0", "0")])
+def test_log_in_limits_believe_one_proxy_if_it_is_trusted_and_else_none(trusted, proxies):
+    words = "from config import settings; print(getattr(settings, 'ALLAUTH_TRUSTED_PROXY_COUNT', 0))"
+
+    assert run("-c", words, TRUST_PROXY_HEADERS=trusted).stdout.strip() == proxies
+
+
 def test_production_settings_start():
     done = run("-m", "config.startup")
 
