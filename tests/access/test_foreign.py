@@ -86,9 +86,13 @@ def both(world: World) -> Iterator[Membership]:
 
 
 def tells_of(side: Side, answer) -> list[str]:
-    """What of `side` stands in an answer: its name, or the id of one of its rows."""
+    """What of `side` stands in an answer: its name, or the id of one of its rows.
+
+    Each as a word of its own: the 64 letters of a form's token happen to hold `acme` now and then.
+    """
     words = answer.everything.decode("utf-8", "replace").lower()
-    return [word for word in sorted({side.slug, *side.ids()}) if word in words]
+    told = [word for word in sorted({side.slug, *side.ids()}) if word in words]
+    return [word for word in told if re.search(rf"(?<![a-z0-9]){re.escape(word)}(?![a-z0-9])", words)]
 
 
 def crossings() -> list[str]:
