@@ -34,6 +34,12 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         embedded.services.start()
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes() -> None:
+    """Let each of the processes that share the tests out among them have servers of its own."""
+    os.environ.pop(embedded.MARK, None)
+
+
 def pytest_unconfigure() -> None:
     """Leave nothing running and nothing on disk, however the session ended."""
     if embedded.services:
