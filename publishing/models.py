@@ -348,6 +348,12 @@ class Delivery(TenantModel):
         return self.state == DeliveryState.PROCESSING or self.committed_at is not None or self.is_pulled
 
     @property
+    def waits_for_a_look(self) -> bool:
+        """Whether it is held while it may be posted: a person who finds it on the profile can say so."""
+        is_asked = self.hold_reason == HoldReason.UNCONFIRMED
+        return self.state == DeliveryState.HELD and (is_asked or self.may_be_posted)
+
+    @property
     def is_pulled(self) -> bool:
         """Whether the platform was asked to fetch the files, and may have posted them since."""
         return self.pull_requested_at is not None

@@ -321,7 +321,7 @@ def _canceled(delivery: Delivery, provider: Provider, now: datetime) -> _Words:
 
 def _held(delivery: Delivery, provider: Provider, now: datetime) -> _Words:
     links: tuple[Link, ...] = ()
-    if delivery.hold_reason == HoldReason.UNCONFIRMED:
+    if delivery.waits_for_a_look:
         username = delivery.account_username or delivery.connection.username
         links = _real((Link("Open the profile", provider.profile_url(username)),))
     return _Words(HoldReason(delivery.hold_reason).label, _reason(delivery), "warning", links=links)

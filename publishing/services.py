@@ -209,12 +209,12 @@ def _ask_to_cancel(row: Delivery, user: User | None) -> CancelOutcome:
 
 
 def mark_as_posted(*, delivery: Delivery, user: User | None) -> None:
-    """A person looked at the profile and says that it is there. Only for one held as unconfirmed.
+    """A person looked at the profile and says that it is there. Only for one that is held while it may be posted.
 
     Raises IllegalTransitionError otherwise.
     """
-    if delivery.hold_reason != HoldReason.UNCONFIRMED or delivery.state != DeliveryState.HELD:
-        raise IllegalTransitionError(f"delivery {delivery.pk} is {delivery.state}, not held as unconfirmed")
+    if not delivery.waits_for_a_look:
+        raise IllegalTransitionError(f"delivery {delivery.pk} is {delivery.state}, and not in doubt")
     with transaction.atomic():
         advance_and_tell(
             delivery,

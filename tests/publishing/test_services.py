@@ -207,6 +207,20 @@ def test_mark_as_posted_ends_an_unconfirmed_post(acme, make_delivery, alice):
     }
 
 
+@pytest.mark.parametrize("reason", [HoldReason.RECONNECT, HoldReason.CONFIGURATION])
+@pytest.mark.parametrize("doubt", ["committed_at", "pull_requested_at"])
+def test_mark_as_posted_ends_what_is_held_for_another_reason_and_may_be_there(
+    acme, make_delivery, alice, reason, doubt
+):
+    since = {doubt: timezone.now()}
+    delivery = make_delivery(acme, state=DeliveryState.HELD, hold_reason=reason, wake_at=None, **since)
+
+    services.mark_as_posted(delivery=delivery, user=alice)
+
+    delivery.refresh_from_db()
+    assert (delivery.state, delivery.wake_at) == (DeliveryState.PUBLISHED, None)
+
+
 @pytest.mark.parametrize(
     ("state", "reason"),
     [(DeliveryState.HELD, HoldReason.RECONNECT), (DeliveryState.FAILED, ""), (DeliveryState.PROCESSING, "")],

@@ -362,6 +362,27 @@ def test_page_of_a_post_held_for_reconnecting_offers_that(acme, alice, erin, bro
 
     assert "Reconnect the account" in text_of(browser_of(alice).get(url_of(delivery)))
     assert "An admin or owner of Acme can reconnect it." in text_of(browser_of(erin).get(url_of(delivery)))
+    assert "mark as posted" not in text_of(browser_of(alice).get(url_of(delivery)))
+
+
+@pytest.mark.parametrize("reason", [HoldReason.RECONNECT, HoldReason.CONFIGURATION])
+def test_held_post_that_may_be_there_can_be_looked_for_and_marked(
+    acme, erin, browser_of, make_delivery, reason
+):
+    delivery = make_delivery(
+        acme,
+        state=S.HELD,
+        wake_at=None,
+        hold_reason=reason,
+        committed_at=timezone.now(),
+        account_username="erin",
+    )
+
+    page = browser_of(erin).get(url_of(delivery))
+
+    assert "It is there: mark as posted" in text_of(page)
+    assert "Open the profile" in text_of(page)
+    assert "send again" not in text_of(page)
 
 
 def test_page_of_an_unconfirmed_post_offers_both_answers_and_warns(editor, acme, make_delivery):
