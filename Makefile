@@ -12,8 +12,8 @@ help: ## What can be made
 demo: install-demo ## Run everything on this machine, with a local TikTok
 	@exec $(PY) -m stack demo
 
-test: install-dev ## Run the tests (without the browser's), on every core
-	$(PY) -m pytest -q -n auto --dist worksteal -m "not browser and not exhaustive" $(ARGS)
+test: install-dev ## Run the tests (without the browser's), on up to 8 cores
+	$(PY) -m pytest -q -n auto --maxprocesses 8 --dist worksteal -m "not browser and not exhaustive" $(ARGS)
 
 chaos: install-dev ## Break everything, count what stands: make chaos N=500 SEED=1 SHORT=1
 	@$(PY) -m chaos $(if $(N),--n $(N)) $(if $(SEED),--seed $(SEED)) $(if $(SHORT),--short) $(ARGS)
