@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import subprocess
@@ -192,6 +193,7 @@ def _set_up_django() -> None:
     from django.core.management import call_command
 
     django.setup()
+    logging.getLogger().setLevel(logging.WARNING)  # what the parts write is theirs to keep: --logs
     call_command("migrate", "--no-input", "-v0")
     from accounts.scopes import Scope, stand_in
 
