@@ -55,7 +55,10 @@ class Permission(Enum):
     LOOK = (Role.VIEWER, "See posts, connections and members")
     LEAVE = (Role.VIEWER, "Leave the workspace")
     PUBLISH = (Role.EDITOR, "Create, publish, retry and cancel posts")
-    MANAGE_CONNECTIONS = (Role.ADMIN, "Connect, reconnect and disconnect accounts, and choose the primary one")
+    MANAGE_CONNECTIONS = (
+        Role.ADMIN,
+        "Connect, reconnect and disconnect accounts, and choose the primary one",
+    )
     MANAGE_MEMBERS = (Role.ADMIN, "Invite, change and remove editors and viewers")
     MANAGE_SETTINGS = (Role.ADMIN, "Rename the workspace, and say how long source videos are kept")
     SEE_AUDIT = (Role.ADMIN, "Read and export the audit log")
