@@ -24,6 +24,7 @@ ACTIONS: dict[str, str] = {
     "sign_out": "Signed out",
     "password.changed": "Password changed",
     "password.reset": "Password reset",
+    "email.confirmed": "E-mail address confirmed",
     "email.changed": "E-mail address changed",
     "session.ended": "Session ended from another browser",
     "sign_in_method.linked": "TikTok account linked for log-in",

@@ -132,9 +132,12 @@ def _record_link(
 
 
 @receiver(allauth.email_changed)
-def email_changed(request: HttpRequest, user: User, **_: Any) -> None:
-    """Somebody logs in with another address now."""
-    audit.record_for_person("email.changed", user=user, actor=user, request=request)
+def email_changed(
+    request: HttpRequest, user: User, from_email_address: EmailAddress | None, **_: Any
+) -> None:
+    """Somebody logs in with another address now, or confirmed the one of their sign-up: allauth says both by this."""
+    action = "email.changed" if from_email_address else "email.confirmed"
+    audit.record_for_person(action, user=user, actor=user, request=request)
 
 
 @receiver(mfa.authenticator_added)

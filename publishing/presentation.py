@@ -116,6 +116,12 @@ class Panel:
         return self.delivery.mode == PublishMode.INBOX.value
 
     @property
+    def wants_caption(self) -> bool:
+        """Whether the creator has yet to put the caption in by hand: a draft of a video comes without it."""
+        post, is_out = self.delivery.post, self.delivery.state == _S.PUBLISHED
+        return self.is_inbox and bool(post.caption) and not post.is_photo and not is_out
+
+    @property
     def privacy(self) -> str:
         """The chosen visibility in words."""
         level = self.delivery.options.get("privacy_level", "")

@@ -143,6 +143,12 @@ def reset_password(w: World) -> None:
     w.browser.post(form, {"password1": NEW_PASSWORD, "password2": NEW_PASSWORD})
 
 
+def confirm_email(w: World) -> None:
+    EmailAddress.objects.filter(user=w.alice).update(verified=False)
+    w.post(reverse("account_email"), email=w.alice.email, action_send="")
+    w.browser.post(link_in_mail())
+
+
 def change_email(w: World) -> None:
     w.post(reverse("account_email"), email="alice.new@example.com", action_add="")
     w.browser.post(link_in_mail())
@@ -483,6 +489,7 @@ TABLE = [
     row("sign_out", sign_out),
     row("password.changed", change_password),
     row("password.reset", reset_password),
+    row("email.confirmed", confirm_email),
     row("email.changed", change_email, who="alice.new@example.com"),
     row("session.ended", end_session, "browser", "last_ip"),
     row("sign_in_method.linked", link_tiktok, "method"),

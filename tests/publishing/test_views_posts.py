@@ -365,6 +365,20 @@ def test_page_of_a_post_held_for_reconnecting_offers_that(acme, alice, erin, bro
     assert "mark as posted" not in text_of(browser_of(alice).get(url_of(delivery)))
 
 
+@pytest.mark.parametrize(
+    ("mode", "state", "is_offered"),
+    [("inbox", S.IN_INBOX, True), ("inbox", S.PUBLISHED, False), ("direct", S.PUBLISHED, False)],
+)
+def test_caption_is_offered_for_pasting_until_the_draft_is_posted(
+    acme, erin, browser_of, make_delivery, mode, state, is_offered
+):
+    delivery = make_delivery(acme, mode=mode, state=state, wake_at=None, caption="Words to paste")
+
+    page = text_of(browser_of(erin).get(url_of(delivery)))
+
+    assert ("Your caption, to paste in the app" in page) is is_offered
+
+
 @pytest.mark.parametrize("reason", [HoldReason.RECONNECT, HoldReason.CONFIGURATION])
 def test_held_post_that_may_be_there_can_be_looked_for_and_marked(
     acme, erin, browser_of, make_delivery, reason
