@@ -21,8 +21,9 @@ from accounts.tenancy import require_membership
 from accounts.workspaces import (
     LastOwnerError,
     RoleChangeError,
+    TooManyWorkspacesError,
     change_role,
-    create_workspace,
+    create_further_workspace,
     is_last_owner,
     remembered_membership,
     remove_member,
@@ -67,9 +68,13 @@ def workspace_list(request: HttpRequest) -> HttpResponse:
     """List the user's workspaces and make a new one."""
     form = WorkspaceForm(_posted(request))
     if form.is_valid():
-        workspace = create_workspace(name=form.cleaned_data["name"], owner=_user(request))
-        messages.success(request, f"{workspace.name} is ready.")
-        return redirect("workspace_open", slug=workspace.slug)
+        try:
+            workspace = create_further_workspace(name=form.cleaned_data["name"], owner=_user(request))
+        except TooManyWorkspacesError as error:
+            form.add_error(None, str(error))
+        else:
+            messages.success(request, f"{workspace.name} is ready.")
+            return redirect("workspace_open", slug=workspace.slug)
     return render(
         request, "accounts/workspace_list.html", {"form": form}, status=REFUSED if form.errors else 200
     )

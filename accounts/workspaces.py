@@ -6,6 +6,7 @@ import secrets
 import uuid
 from collections.abc import Sequence
 
+from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models.functions import Now
 from django.http import HttpRequest
@@ -25,6 +26,26 @@ class LastOwnerError(Exception):
 
 class RoleChangeError(Exception):
     """This member may not make that change."""
+
+
+class TooManyWorkspacesError(Exception):
+    """This person owns as many workspaces as the site allows to one."""
+
+
+def create_further_workspace(*, name: str, owner: User) -> Workspace:
+    """As `create_workspace`, at a person's own wish: up to `WORKSPACES_PER_PERSON` of their own. 0 is no limit.
+
+    Without one, whoever meets a workspace's quota would make another. Those that are being deleted count until they are
+    gone. Raises TooManyWorkspacesError.
+    """
+    most = settings.WORKSPACES_PER_PERSON
+    with transaction.atomic():
+        User.objects.select_for_update().get(pk=owner.pk)  # requests at once are counted one by one
+        if most and Membership.objects.filter(user=owner, role=Role.OWNER).count() >= most:
+            raise TooManyWorkspacesError(
+                f"You own {most} workspaces, as many as one person may here. Deleted ones count until they are gone."
+            )
+        return create_workspace(name=name, owner=owner)
 
 
 def create_workspace(*, name: str, owner: User, slug: str = "") -> Workspace:

@@ -337,6 +337,8 @@ if not 0 <= SOURCE_RETENTION_DAYS <= 3650:
 MAX_VIDEO_BYTES = env.int("MAX_VIDEO_BYTES", default=4 * 1024**3)
 # Bytes of videos and photos that a workspace may keep, unless the admin says otherwise for it; 0: no limit.
 WORKSPACE_QUOTA_BYTES = env.int("WORKSPACE_QUOTA_BYTES", default=0)
+# How many workspaces one person may own, so that a quota is not met by making another. 0 is no limit.
+WORKSPACES_PER_PERSON = env.int("WORKSPACES_PER_PERSON", default=50)
 # Where ClamAV's daemon looks through what people upload: clamd://host:port or clamd+unix:///path. Empty: nobody does.
 CLAMAV_URL = env.str("CLAMAV_URL", default="").strip()
 if CLAMAV_URL and not CLAMAV_URL.startswith(("clamd://", "clamd+unix:///")):

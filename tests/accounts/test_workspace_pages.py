@@ -38,6 +38,28 @@ def test_workspace_list_refuses_a_name_that_is_none(alice, browse, name):
     assert Workspace.objects.count() == 1
 
 
+def test_workspace_list_makes_no_more_than_a_person_may_own(alice, erin, browse, settings):
+    settings.WORKSPACES_PER_PERSON = 2
+    create_workspace(name="Second", owner=alice)
+
+    refused = browse(alice).post(reverse("workspace_list"), {"name": "Third"})
+    settings.WORKSPACES_PER_PERSON = 1
+    another = browse(erin).post(reverse("workspace_list"), {"name": "Hers"})
+
+    assert refused.status_code == 422
+    words = refused.content.decode()
+    assert "You own 2 workspaces, as many as one person may here." in words
+    assert 'value="Third"' in words
+    assert another.status_code == 302, "being a member of somebody else's counts for nothing"
+    assert not Workspace.objects.filter(name="Third").exists()
+
+
+def test_no_limit_is_zero(alice, browse, settings):
+    settings.WORKSPACES_PER_PERSON = 0
+
+    assert browse(alice).post(reverse("workspace_list"), {"name": "Second"}).status_code == 302
+
+
 def test_switcher_offers_every_workspace_and_marks_the_present_one(alice, browse):
     create_workspace(name="Second", slug="second", owner=alice)
 

@@ -14,7 +14,9 @@ from accounts.models import Membership, Role, Workspace
 from accounts.workspaces import (
     LastOwnerError,
     RoleChangeError,
+    TooManyWorkspacesError,
     change_role,
+    create_further_workspace,
     create_workspace,
     remove_member,
 )
@@ -152,3 +154,20 @@ def test_changes_of_members_wait_for_each_other(alice, erin, acme, change):
     assert isinstance(error, OperationalError)
     assert "lock timeout" in str(error)
     assert membership_of(alice).role == Role.OWNER
+
+
+@pytest.mark.django_db(transaction=True)
+def test_workspaces_made_at_once_are_counted_one_after_the_other(alice, settings):
+    settings.WORKSPACES_PER_PERSON = 2
+
+    def make(number: int) -> None:
+        with closing(connections["default"]):
+            create_further_workspace(name=f"Number {number}", owner=alice)
+
+    with ThreadPoolExecutor(4) as others:
+        errors = [one.exception(timeout=20) for one in [others.submit(make, number) for number in range(4)]]
+
+    assert sorted(map(str, map(type, errors))) == sorted(
+        map(str, [type(None)] + [TooManyWorkspacesError] * 3)
+    )
+    assert Membership.objects.filter(user=alice, role=Role.OWNER).count() == 2
