@@ -47,7 +47,12 @@ class SocialConnectionQuerySet(models.QuerySet["SocialConnection"]):
 class SocialConnection(TenantModel):
     """An authorized account on a platform. A disconnected one stays, without tokens, for the history."""
 
-    workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE, related_name="connections")
+    workspace = models.ForeignKey(
+        Workspace,
+        on_delete=models.CASCADE,
+        related_name="connections",
+        db_index=False,  # key_by_workspace makes one
+    )
     provider = models.CharField(max_length=20)
     provider_account_id = models.CharField(max_length=128)
     account_label = models.CharField("label", max_length=60, blank=True)

@@ -43,7 +43,12 @@ def poster_path(video: Video, _filename: str) -> str:
 class Video(Scannable, TenantModel):
     """A file, and what probing found in it."""
 
-    workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE, related_name="videos")
+    workspace = models.ForeignKey(
+        Workspace,
+        on_delete=models.CASCADE,
+        related_name="videos",
+        db_index=False,  # key_by_workspace makes one
+    )
     file = models.FileField(upload_to=video_path, blank=True, max_length=200)
     original_name = models.CharField(max_length=255)
     content_type = models.CharField(max_length=40)
@@ -94,7 +99,12 @@ class PostKind(models.TextChoices):
 class Post(TenantModel):
     """What a creator wants published: one video, or photos. Of photos the caption is the text below the title."""
 
-    workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE, related_name="posts")
+    workspace = models.ForeignKey(
+        Workspace,
+        on_delete=models.CASCADE,
+        related_name="posts",
+        db_index=False,  # key_by_workspace makes one
+    )
     kind = models.CharField(max_length=5, choices=PostKind, default=PostKind.VIDEO)
     video = models.ForeignKey(Video, on_delete=models.PROTECT, null=True, blank=True, related_name="posts")
     title = models.CharField(max_length=90, blank=True, help_text="Of photos only.")
@@ -238,7 +248,12 @@ class Delivery(TenantModel):
     claim of the worker at it. `upload_url` carries a secret and is stored sealed.
     """
 
-    workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE, related_name="deliveries")
+    workspace = models.ForeignKey(
+        Workspace,
+        on_delete=models.CASCADE,
+        related_name="deliveries",
+        db_index=False,  # key_by_workspace makes one
+    )
     post = models.ForeignKey(Post, on_delete=models.CASCADE, related_name="deliveries")
     connection = models.ForeignKey(SocialConnection, on_delete=models.PROTECT, related_name="deliveries")
     mode = models.CharField(max_length=10, default=PublishMode.DIRECT.value)
