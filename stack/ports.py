@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import random
 import socket
 import sys
@@ -49,6 +50,12 @@ def hidden_port() -> int:
 
 
 _kept: list[socket.socket] = []
+
+
+@atexit.register
+def _let_go() -> None:
+    for sock in _kept:
+        sock.close()
 
 
 def _keep(port: int) -> None:
