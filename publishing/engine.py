@@ -245,10 +245,8 @@ def _trouble_of_ours(delivery: Delivery) -> dict[str, str]:
 
 
 def _give_up_on_killer(delivery: Delivery) -> str:
-    if delivery.state in {
-        DeliveryState.PUBLISHED,
-        DeliveryState.IN_INBOX,
-    }:  # that stands, whatever else is unknown
+    if delivery.state in {DeliveryState.PUBLISHED, DeliveryState.IN_INBOX}:
+        # That stands, whatever else is unknown.
         delivery.release(wake_in=None, claim_count=0)
         return "asked in vain"
     if delivery.may_be_posted:

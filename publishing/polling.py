@@ -94,9 +94,8 @@ def await_post_id(delivery: Delivery) -> str | None:
     """A public post's id may come hours after the post, and a draft may be posted again: ask while that is likely."""
     status = ask(delivery)
     before = delivery.platform_post_ids
-    known = list(
-        dict.fromkeys([*before, *status.post_ids])
-    )  # an id is kept when its post is public no longer
+    # An id is kept when its post is public no longer.
+    known = list(dict.fromkeys([*before, *status.post_ids]))
     asks_on = delivery.age <= POST_ID_PATIENCE and _has_more_to_say(delivery, known)
     delivery.release(
         wake_in=_next_question(delivery) if asks_on else None, platform_post_ids=known, claim_count=0, tries=0

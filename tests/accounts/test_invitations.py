@@ -431,26 +431,31 @@ def test_account_that_is_being_deleted_joins_nothing(invited, nora):
     assert not Membership.objects.filter(user=nora).exists()
 
 
-@pytest.mark.django_db(transaction=True)
-def test_link_that_is_taken_twice_at_once_lets_one_in(invited, nora, django_user_model):
-    """With threads: two people who both may take it, for the address passed from one to the other."""
-    mia = django_user_model.objects.create_user("mia@example.com", "correct horse battery")
-    EmailAddress.objects.filter(email=NORA).delete()
-    EmailAddress.objects.create(user=mia, email=NORA, verified=True)
-    start = Barrier(2, timeout=20)
+def taken_at_once(invitation: Invitation, people: list[User]) -> list[type[BaseException] | None]:
+    """Have them accept in threads that start together; return what each met, None for nothing."""
+    start = Barrier(len(people), timeout=20)
 
     def take(user: User) -> type[BaseException] | None:
         try:
             start.wait()
-            accept(Invitation.objects.get(pk=invited.pk), user=user)
+            accept(Invitation.objects.get(pk=invitation.pk), user=user)
         except InvitationError as error:
             return type(error)
         finally:
             connections.close_all()
         return None
 
-    with ThreadPoolExecutor(2) as pool:
-        outcomes = list(pool.map(take, [nora, mia]))
+    with ThreadPoolExecutor(len(people)) as pool:
+        return list(pool.map(take, people))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_link_that_is_taken_twice_at_once_lets_one_in(invited, nora, django_user_model):
+    """With threads: two people who both may take it, for the address passed from one to the other."""
+    mia = django_user_model.objects.create_user("mia@example.com", "correct horse battery")
+    EmailAddress.objects.filter(email=NORA).delete()
+    EmailAddress.objects.create(user=mia, email=NORA, verified=True)
+    outcomes = taken_at_once(invited, [nora, mia])
 
     assert outcomes.count(None) == 1
     assert Membership.objects.filter(user__in=[nora, mia]).count() == 1
@@ -459,20 +464,7 @@ def test_link_that_is_taken_twice_at_once_lets_one_in(invited, nora, django_user
 
 @pytest.mark.django_db(transaction=True)
 def test_link_that_one_person_takes_in_two_tabs_makes_one_member(invited, nora):
-    start = Barrier(2, timeout=20)
-
-    def take(_: int) -> type[BaseException] | None:
-        try:
-            start.wait()
-            accept(Invitation.objects.get(pk=invited.pk), user=nora)
-        except InvitationError as error:
-            return type(error)
-        finally:
-            connections.close_all()
-        return None
-
-    with ThreadPoolExecutor(2) as pool:
-        outcomes = list(pool.map(take, range(2)))
+    outcomes = taken_at_once(invited, [nora, nora])
 
     assert outcomes.count(None) == 1
     assert Membership.objects.filter(user=nora).count() == 1
